@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+
+// The few types that every room shares. Nothing here knows a clock, a socket or a server.
+namespace ringagent {
+
+// A point on the agent's own monotonic clock and a span on it. Both are counted in microseconds; the origin
+// of Time is arbitrary, so a Time means nothing on another host and is never sent to one.
+using Duration = std::chrono::microseconds;
+using Time = std::chrono::microseconds;
+using std::chrono_literals::operator""us;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""min;
+
+// Something that the world can cause: bad input, a refused connection, a full disk. One clear line:
+// what is wrong, where, what would be right.
+struct Error {
+  std::string text;
+};
+template <class T>
+using Result = tl::expected<T, Error>;
+inline tl::unexpected<Error> fail(std::string text) { return tl::unexpected<Error>(Error{std::move(text)}); }
+
+// 128 random bits. Names a member for life (NodeId: made together with its state directory, never derived
+// from the host name) or a cluster for life (ClusterId: made at formation).
+struct Uuid {
+  std::array<std::uint8_t, 16> bytes{};
+  auto operator<=>(const Uuid&) const = default;
+  bool nil() const { return *this == Uuid{}; }
+  std::string str() const;                             // 8-4-4-4-12 lower-case hex
+  static Result<Uuid> parse(std::string_view text);
+};
+using NodeId = Uuid;
+using ClusterId = Uuid;
+
+// Where something listens: a host name or address literal, and a port. "[::1]:7946" and "db1:3306" both parse.
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+  auto operator<=>(const Address&) const = default;
+  bool empty() const { return host.empty(); }
+  std::string str() const;
+  static Result<Address> parse(std::string_view text);
+};
+
+}  // namespace ringagent
