@@ -1,0 +1,333 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/ring.h"
+
+// What agents say to each other. Plain values: `gossip/codec` makes bytes of them, `gossip/seal` wraps those.
+//
+// Rules for changing anything here: kinds and enumerators are append-only, fields are appended at the end of their
+// struct; a reader ignores trailing fields that it does not know, so agents of two versions live side by side.
+namespace ringagent {
+
+// Orders everything that one process lifetime of an agent says: `boot` is counted up durably at each start.
+struct Stamp {
+  std::uint32_t boot = 0;
+  std::uint64_t seq = 0;
+  auto operator<=>(const Stamp&) const = default;
+};
+
+// Where a node's chain of configs stands. Every packet carries it; the lower side pulls what it lacks.
+struct Head {
+  std::uint32_t generation = 0;
+  std::uint64_t epoch = 0;
+  Hash hash{};
+  bool operator==(const Head&) const = default;
+};
+inline bool behind(const Head& a, const Head& b) {
+  return a.generation != b.generation ? a.generation < b.generation : a.epoch < b.epoch;
+}
+
+// ---------------------------------------------------------------- facts
+
+enum class MysqlHealth : std::uint8_t { unknown = 0, up = 1, down = 2, hung = 3, denied = 4, none = 5 };  // none: a witness
+const char* to_string(MysqlHealth health);
+
+enum class EdgeState : std::uint8_t { unknown = 0, ok = 1, refused = 2, silent = 3 };
+const char* to_string(EdgeState state);
+
+// One replication link as its replica sees it.
+struct LinkFact {
+  NodeId source;                    // nil: an address that belongs to no member
+  Address address;
+  std::uint8_t io = 0;              // mysql/server.h IoState: 0 stopped, 1 connecting, 2 running
+  bool sql = false;
+  std::uint32_t error_number = 0;   // of the IO thread, else of the SQL thread
+  std::string error;
+  std::string transaction;          // on which the SQL thread stands, where the server tells
+  std::uint32_t heard_ms = 0;       // coarse: age of the last sign of life from the source when the fact was made
+  bool verified = false;            // since the last repoint an event or heartbeat has arrived
+  bool operator==(const LinkFact&) const = default;
+};
+
+// Whether a member's MySQL port answers me (TCP and greeting; an error packet is an answer).
+struct EdgeFact {
+  NodeId to;
+  EdgeState state = EdgeState::unknown;
+  bool operator==(const EdgeFact&) const = default;
+};
+
+// A finding of the preconditions or of `check`, for everybody's status.
+struct ProblemFact {
+  std::uint8_t severity = 0;        // 0 warning, 1 error
+  std::string code;
+  std::string text;
+  bool operator==(const ProblemFact&) const = default;
+};
+
+// Where a node that is out stands on its way back.
+enum class Phase : std::uint8_t { none = 0, checking = 1, following = 2, settling = 3, ready = 4, refused = 5 };
+const char* to_string(Phase phase);
+
+// The record that each node owns about itself; only its owner ever changes it.
+struct NodeRecord {
+  NodeId node;
+  Stamp version;
+  std::string name;
+  std::string agent_version;
+  bool leaving = false;             // the agent said good-bye (an orderly stop)
+  Head head;
+  std::uint64_t config_fingerprint = 0;   // of the settings that must be equal everywhere
+
+  MysqlHealth health = MysqlHealth::unknown;
+  std::string health_why;
+  std::string unsafe;               // why this start of mysqld must not be in the ring (lost tail ...); "" if it may
+  std::int64_t started_unix_s = 0;  // names this start of mysqld
+  std::uint8_t flavor = 0;          // mysql/server.h Flavor
+  std::string mysql_version;
+  std::uint32_t server_id = 0;
+  std::string server_uuid;
+  std::uint32_t domain_id = 0;
+  Address mysql;
+  Address gossip;
+  std::string executed;             // the position vector: MariaDB gtid_binlog_state, MySQL gtid_executed
+  std::string purged;
+  std::string binlog_file;
+  std::uint64_t binlog_pos = 0;
+  bool read_only = false;
+  bool read_only_by_agent = false;
+  std::vector<LinkFact> links;
+  std::vector<EdgeFact> edges;
+  std::vector<ProblemFact> problems;
+
+  std::string blocked;              // why a wanted repoint is not done: "" if nothing is wanted or all goes well
+  std::string foreign;              // an operator changed the link by hand: what was seen
+  std::uint64_t acted_epoch = 0;    // the newest epoch that this node's link satisfies, verified
+  Phase phase = Phase::none;
+  std::uint64_t rejoin_in_ms = 0;
+  bool operator==(const NodeRecord&) const = default;
+};
+
+struct DigestEntry {
+  NodeId node;
+  Stamp version;
+  bool operator==(const DigestEntry&) const = default;
+};
+
+// ---------------------------------------------------------------- liveness (SWIM with Lifeguard)
+
+enum class Liveness : std::uint8_t { alive = 0, suspect = 1, dead = 2, left = 3 };
+const char* to_string(Liveness liveness);
+
+struct Incarnation {
+  std::uint32_t boot = 0;
+  std::uint32_t refutation = 0;
+  auto operator<=>(const Incarnation&) const = default;
+};
+
+// Hearsay about a member. It may raise or end a suspicion; it never proves life.
+struct Rumour {
+  NodeId about;
+  Liveness state = Liveness::alive;
+  Incarnation incarnation;
+  NodeId from;                      // who says so first-hand: independent voices shorten a suspicion
+  bool operator==(const Rumour&) const = default;
+};
+
+struct Ping {
+  std::uint64_t seq = 0;
+  NodeId target;                    // nil before the cluster is formed
+  std::uint64_t facts_checksum = 0; // of the sender's digest; if it differs the answer brings the digest
+  std::vector<Rumour> rumours;
+  bool operator==(const Ping&) const = default;
+};
+struct Ack {
+  std::uint64_t seq = 0;
+  std::uint64_t facts_checksum = 0;
+  std::vector<Rumour> rumours;
+  bool operator==(const Ack&) const = default;
+};
+struct PingReq {                    // "ping `target` for me"
+  std::uint64_t seq = 0;
+  NodeId target;
+  std::vector<Rumour> rumours;
+  bool operator==(const PingReq&) const = default;
+};
+struct PingReqAnswer {              // ok: the target answered me just now; not ok: I am alive but it did not (Lifeguard's nack)
+  std::uint64_t seq = 0;
+  NodeId target;
+  bool ok = false;
+  bool operator==(const PingReqAnswer&) const = default;
+};
+struct Facts {                      // newer records, and what the sender would like to have
+  std::vector<NodeRecord> records;
+  std::vector<DigestEntry> digest;  // empty: nothing to compare
+  bool want = false;                // answer with whatever is newer on your side
+  bool operator==(const Facts&) const = default;
+};
+struct AskRecord {                  // "your own record, made afresh now": answered by Facts
+  std::uint64_t nonce = 0;
+  bool operator==(const AskRecord&) const = default;
+};
+
+// ---------------------------------------------------------------- consensus
+
+// A ballot is used with at most one value, ever.
+struct Ballot {
+  std::uint64_t round = 0;          // 0: none
+  NodeId node;
+  auto operator<=>(const Ballot&) const = default;
+};
+
+// Instance (generation, epoch, parent) decides the config `epoch + 1` whose parent hash is `parent`. Its acceptors are
+// the voters of config `epoch`.
+struct Instance {
+  std::uint32_t generation = 0;
+  std::uint64_t epoch = 0;
+  Hash parent{};
+  auto operator<=>(const Instance&) const = default;
+};
+
+// What a node brings into the ring at formation, taken from that ballot's promises.
+struct Candidate {
+  NodeId id;
+  std::string name;
+  Role role = Role::ring;
+  Address gossip;
+  Address mysql;
+  std::uint32_t server_id = 0;
+  std::string server_uuid;
+  bool operator==(const Candidate&) const = default;
+};
+
+struct StoreVersion {               // (boot counter, store sequence): a restored snapshot shows by going back
+  std::uint32_t boot = 0;
+  std::uint64_t seq = 0;
+  auto operator<=>(const StoreVersion&) const = default;
+};
+
+struct Prepare {
+  Instance instance;
+  Ballot ballot;
+  bool operator==(const Prepare&) const = default;
+};
+struct Promise {
+  Instance instance;
+  Ballot ballot;
+  NodeId acceptor;                  // a member id; at formation the id derived from the name
+  Ballot accepted_ballot;           // round 0: nothing accepted
+  std::string accepted_value;       // canonical bytes of a Config
+  std::optional<Candidate> candidate;   // formation only
+  StoreVersion store;
+  bool operator==(const Promise&) const = default;
+};
+struct Accept {
+  Instance instance;
+  Ballot ballot;
+  std::string value;
+  bool operator==(const Accept&) const = default;
+};
+struct Accepted {
+  Instance instance;
+  Ballot ballot;
+  NodeId acceptor;
+  StoreVersion store;
+  bool operator==(const Accepted&) const = default;
+};
+struct Reject {                     // the acceptor has promised a higher ballot
+  Instance instance;
+  Ballot ballot;
+  Ballot promised;
+  bool operator==(const Reject&) const = default;
+};
+struct Decided {                    // a piece of the chain, in order
+  std::vector<std::string> configs;
+  bool operator==(const Decided&) const = default;
+};
+struct Pull {                       // "send me what follows this head"
+  Head head;
+  bool operator==(const Pull&) const = default;
+};
+struct ConfirmHead {                // "is this still the head you know?"
+  std::uint64_t nonce = 0;
+  Head head;
+  bool operator==(const ConfirmHead&) const = default;
+};
+struct HeadConfirmed {
+  std::uint64_t nonce = 0;
+  Head head;                        // the answerer's own head
+  bool operator==(const HeadConfirmed&) const = default;
+};
+
+// ---------------------------------------------------------------- canvass
+
+// The evidence classes of protocol.md section 4, and the other reasons for an epoch. Append only.
+enum class Evidence : std::uint8_t {
+  none = 0, mysqld_down = 1, unsafe = 2, mysqld_hung = 3, stuck = 4, refused = 5, silent = 6, headless = 7, link = 8,
+  returned = 9, votes = 10, command = 11, formation = 12, replaced = 13, not_empty = 14,
+};
+const char* to_string(Evidence evidence);
+
+struct CanvassItem {                // "may X change for this reason?"
+  NodeId node;
+  Evidence evidence = Evidence::none;
+  bool operator==(const CanvassItem&) const = default;
+};
+struct Canvass {
+  std::uint64_t nonce = 0;
+  Instance instance;
+  std::vector<CanvassItem> items;
+  bool operator==(const Canvass&) const = default;
+};
+enum class Opinion : std::uint8_t { concur = 0, object = 1, abstain = 2 };
+struct CanvassAnswer {
+  std::uint64_t nonce = 0;
+  Opinion opinion = Opinion::abstain;
+  std::string why;
+  bool operator==(const CanvassAnswer&) const = default;
+};
+
+// ---------------------------------------------------------------- before the ring is formed
+
+// Sent between agents that have no config yet, bound to the cluster's name only. A formed node answers it with
+// Decided (its head) if the sender is a member, else with nothing.
+struct Hello {
+  Candidate candidate;
+  std::vector<std::string> initial;  // the sender's [ring] initial
+  NodeRecord record;                 // what its server looks like
+  bool answer = false;               // please say Hello back
+  bool operator==(const Hello&) const = default;
+};
+
+using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted, Reject,
+                          Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello>;
+
+// The message kinds on the wire are the indices of Body: append only.
+struct Message {
+  Head head;                        // of the sender
+  Body body;
+  bool operator==(const Message&) const = default;
+};
+
+// Where a pure machine wants a message to go. An address stands for somebody whose id is not known yet.
+struct Outgoing {
+  NodeId to;                        // nil: use the address
+  Address address;                  // empty: the address known for `to`
+  Message message;
+  bool operator==(const Outgoing&) const = default;
+};
+
+// Limits of the wire, checked by the codec in both directions.
+inline constexpr std::size_t kDatagramBytesMax = 1200;   // larger messages travel over TCP
+inline constexpr std::size_t kMessageBytesMax = 4 * 1024 * 1024;
+inline constexpr std::size_t kRumoursMax = 8;            // per packet
+inline constexpr std::size_t kRecordsMax = 1024;
+inline constexpr std::size_t kLinksMax = 16;
+inline constexpr std::size_t kProblemsMax = 32;
+inline constexpr std::size_t kChainPartMax = 256;
+
+}  // namespace ringagent
