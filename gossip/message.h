@@ -318,6 +318,7 @@ struct Outgoing {
   NodeId to;                        // nil: use the address
   Address address;                  // empty: the address known for `to`
   Message message;
+  bool by_name = false;             // bound to the cluster's name only: for those who have no config yet
   bool operator==(const Outgoing&) const = default;
 };
 

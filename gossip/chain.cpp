@@ -1,0 +1,572 @@
+#include "gossip/chain.h"
+
+#include <algorithm>
+
+namespace ringagent {
+namespace {
+
+constexpr Duration kResend = 40ms;            // several round trips and fsyncs on a LAN; a lost datagram costs one of these
+constexpr Duration kProposalLimit = 3s;       // then policy looks again whether it still wants this
+constexpr Duration kFinishAfter = 2s;         // an accepted, undecided value must not lie in wait for weeks
+constexpr Duration kFinishPerRank = 500ms;
+constexpr Duration kBackoffMin = 50ms;
+constexpr Duration kBackoffMax = 2s;
+constexpr Duration kPullAgain = 200ms;
+constexpr Duration kConfirmAgain = 200ms;
+
+Instance instance_of(const Config& head, const Hash& hash) { return {head.generation, head.epoch, hash}; }
+
+Duration jitter(std::mt19937_64& random, Duration most) {
+  return Duration(std::uniform_int_distribution<std::int64_t>(0, most.count())(random));
+}
+
+}  // namespace
+
+NodeId formation_acceptor(std::string_view cluster, std::string_view name) {
+  const Hash hash = hash_bytes("formation acceptor\n" + std::string(cluster) + "\n" + std::string(name));
+  NodeId id;
+  std::copy_n(hash.begin(), id.bytes.size(), id.bytes.begin());
+  return id;
+}
+
+Chain::Chain(DurableState state, ChainSettings settings, std::uint64_t seed)
+    : state_(std::move(state)), settings_(std::move(settings)), random_(seed) {
+  if (!state_.chain.empty()) {
+    auto config = parse_config(state_.chain.back());
+    if (!config) std::abort();  // the store's checksum was right: we wrote this ourselves
+    head_ = std::move(*config);
+    head_id_ = {head_->generation, head_->epoch, hash_bytes(state_.chain.back())};
+  }
+}
+
+std::vector<Config> Chain::history() const {
+  std::vector<Config> out;
+  for (const std::string& bytes : state_.chain) {
+    if (auto config = parse_config(bytes)) out.push_back(std::move(*config));
+  }
+  return out;
+}
+
+void Chain::persist(ChainOut& out) {
+  if (!out.persist) ++state_.seq;
+  out.persist = true;
+}
+
+// ---------------------------------------------------------------- who votes on what comes next
+
+Instance Chain::instance() const {
+  if (head_) return instance_of(*head_, head_id_.hash);
+  std::string list = settings_.cluster;
+  for (const std::string& name : settings_.initial) list += "\n" + name;
+  return {0, 0, hash_bytes("formation\n" + list)};
+}
+
+std::vector<NodeId> Chain::acceptors() const {
+  if (head_) return voters(*head_);
+  std::vector<NodeId> out;
+  for (const std::string& name : settings_.initial) out.push_back(formation_acceptor(settings_.cluster, name));
+  return out;
+}
+
+// At formation nobody knows yet who may be missed: all must agree.
+std::size_t Chain::quorum() const { return head_ ? majority(*head_) : settings_.initial.size(); }
+
+std::optional<NodeId> Chain::own_acceptor() const {
+  const NodeId id = head_ ? state_.self : formation_acceptor(settings_.cluster, settings_.name);
+  const std::vector<NodeId> all = acceptors();
+  if (std::find(all.begin(), all.end(), id) == all.end()) return std::nullopt;
+  return id;
+}
+
+AcceptorState Chain::acceptor_state() const {
+  const Instance now = instance();
+  AcceptorState out;
+  if (state_.promised_instance == now) out.promised = state_.promised;
+  if (state_.accepted_instance == now) {
+    out.accepted = state_.accepted;
+    out.value = state_.accepted_value;
+  }
+  return out;
+}
+
+void Chain::store_acceptor(const AcceptorState& acceptor, ChainOut& out) {
+  if (acceptor == acceptor_state()) return;  // a resend: the answer is durable already
+  const Instance now = instance();
+  state_.promised_instance = now;
+  state_.promised = acceptor.promised;
+  if (acceptor.accepted.round != 0) {
+    state_.accepted_instance = now;
+    state_.accepted = acceptor.accepted;
+    state_.accepted_value = acceptor.value;
+  }
+  if (!head_) {
+    state_.formation_parent = now.parent;
+    state_.formation_initial = settings_.initial;
+  }
+  persist(out);
+}
+
+std::string Chain::formation_conflict() const {
+  if (head_ || state_.formation_initial.empty() || state_.formation_initial == settings_.initial) return {};
+  std::string old;
+  for (const std::string& name : state_.formation_initial) old += (old.empty() ? "" : ", ") + name;
+  return "[ring] initial was changed after this node had voted on forming the ring from: " + old +
+         "; restore that list, or run `ringagent init --abandon-formation` on every node";
+}
+
+// A peer whose store went back in time (a restored snapshot) may have forgotten a promise: its vote is not counted.
+bool Chain::fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out) {
+  for (auto& [id, seen] : state_.peers_seen) {
+    if (id != acceptor) continue;
+    if (version.boot < seen.boot || version.seq < seen.seq) {
+      if (version.boot < seen.boot || version.seq + 16 < seen.seq) {
+        out.log.push_back("not counting a vote of " + acceptor.str() +
+                          ": its state directory is older than one it has voted with before (restored from a copy?)");
+      }
+      return false;
+    }
+    seen = version;
+    return true;
+  }
+  state_.peers_seen.emplace_back(acceptor, version);
+  return true;
+}
+
+// ---------------------------------------------------------------- proposing
+
+void Chain::propose(Config next, Time now, ChainOut& out) {
+  if (proposal_ || !head_ || !broken_.empty()) return;
+  next.cluster_id = head_->cluster_id;
+  next.cluster = head_->cluster;
+  next.generation = head_->generation;
+  next.epoch = head_->epoch + 1;
+  next.parent = head_id_.hash;
+  if (auto wrong = validate(next)) {
+    out.log.push_back("refusing to propose an invalid config: " + wrong->text);
+    return;
+  }
+  proposal_.emplace();
+  proposal_->next = std::move(next);
+  proposal_->started = now;
+  start_ballot(now, out);
+}
+
+void Chain::propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason,
+                              Time now, ChainOut& out) {
+  if (proposal_ || head_ || !formation_conflict().empty()) return;
+  proposal_.emplace();
+  proposal_->formation = true;
+  proposal_->home_order = std::move(home_order);
+  proposal_->next.cluster_id = cluster_id;
+  proposal_->next.reason = std::move(reason);
+  proposal_->started = now;
+  start_ballot(now, out);
+}
+
+void Chain::start_ballot(Time now, ChainOut& out) {
+  Proposal& proposal = *proposal_;
+  const AcceptorState own = acceptor_state();
+  state_.own_round = std::max(state_.own_round, own.promised.round) + 1;
+  persist(out);
+  proposal.proposer.emplace(instance(), Ballot{state_.own_round, state_.self}, acceptors(), quorum());
+  send_round(acceptors(), now, out);
+}
+
+// Sends the present phase's question to `to`; the question to ourselves is answered on the spot.
+void Chain::send_round(const std::vector<NodeId>& to, Time now, ChainOut& out) {
+  const auto self = own_acceptor();
+  Proposer& proposer = *proposal_->proposer;
+  proposal_->due = now + kResend;
+  bool ask_self = false;
+  for (const NodeId& voter : to) {
+    if (self && voter == *self) {
+      ask_self = true;
+      continue;
+    }
+    Outgoing outgoing;
+    outgoing.to = voter;
+    if (proposer.phase() == Proposer::Phase::preparing) {
+      outgoing.message.body = Prepare{proposer.instance(), proposer.ballot()};
+    } else {
+      outgoing.message.body = Accept{proposer.instance(), proposer.ballot(), proposer.value()};
+    }
+    out.send.push_back(std::move(outgoing));
+  }
+  if (!ask_self) return;
+  // `proposer` may be gone after these calls: a lone voter decides at once.
+  if (proposer.phase() == Proposer::Phase::preparing) {
+    handle(state_.self, Prepare{proposer.instance(), proposer.ballot()}, now, out);
+  } else {
+    handle(state_.self, Accept{proposer.instance(), proposer.ballot(), proposer.value()}, now, out);
+  }
+}
+
+void Chain::choose_value(Time now, ChainOut& out) {
+  Proposer& proposer = *proposal_->proposer;
+  std::string value;
+  if (proposer.inherited()) {
+    value = *proposer.inherited();
+  } else if (proposal_->formation) {
+    auto config = formation_value(out);
+    if (!config) {
+      proposal_.reset();
+      return;
+    }
+    value = canonical_bytes(*config);
+  } else {
+    value = canonical_bytes(proposal_->next);
+  }
+  proposer.start_accepting(std::move(value));
+  send_round(acceptors(), now, out);
+}
+
+std::optional<Config> Chain::formation_value(ChainOut& out) const {
+  Config config;
+  config.cluster_id = proposal_->next.cluster_id;
+  config.cluster = settings_.cluster;
+  config.epoch = 1;
+  config.parent = instance().parent;
+  config.reason = proposal_->next.reason;
+  config.evidence_class = to_string(Evidence::formation);
+  config.proposer = settings_.name;
+  const std::vector<Candidate> candidates = proposal_->proposer->candidates();
+  std::vector<NodeId> all;
+  for (const std::string& name : proposal_->home_order) {
+    const auto found = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.name == name; });
+    if (found == candidates.end()) {
+      out.log.push_back("formation: no promise of " + name + " carries its identity; trying again");
+      return std::nullopt;
+    }
+    Member member;
+    member.id = found->id;
+    member.name = found->name;
+    member.gossip = found->gossip;
+    member.mysql = found->mysql;
+    member.server_id = found->server_id;
+    member.server_uuid = found->server_uuid;
+    member.role = found->role;
+    member.in = found->role == Role::ring;
+    all.push_back(member.id);
+    config.members.push_back(std::move(member));
+  }
+  assign_votes(config, all);
+  if (auto wrong = validate(config)) {
+    out.log.push_back("formation: " + wrong->text);
+    return std::nullopt;
+  }
+  return config;
+}
+
+void Chain::chosen(Time now, ChainOut& out) {
+  const std::string value = proposal_->proposer->value();
+  const std::optional<Config> before = head_;
+  proposal_.reset();
+  if (!adopt(value, out)) return;
+  // A majority of the voters has just answered at this head: it is confirmed as well as can be.
+  confirmed_ = true;
+  confirm_due_ = now;
+  broadcast_head(before ? *before : *head_, out);
+}
+
+void Chain::broadcast_head(const Config& before, ChainOut& out) {
+  std::set<NodeId> everybody;
+  for (const Member& member : before.members) everybody.insert(member.id);
+  for (const Member& member : head_->members) everybody.insert(member.id);
+  everybody.erase(state_.self);
+  for (const NodeId& id : everybody) {
+    Outgoing outgoing;
+    outgoing.to = id;
+    outgoing.message.body = Decided{{state_.chain.back()}};
+    out.send.push_back(std::move(outgoing));
+  }
+}
+
+// ---------------------------------------------------------------- the acceptor
+
+bool Chain::answer_from_chain(const NodeId& from, const Instance& asked, Time now, ChainOut& out) {
+  const Instance own = instance();
+  if (asked == own) return false;
+  if (behind(Head{asked.generation, asked.epoch, {}}, head_id_)) {
+    handle(from, Pull{Head{asked.generation, asked.epoch, asked.parent}}, now, out);
+  } else if (behind(head_id_, Head{asked.generation, asked.epoch, {}})) {
+    on_head(from, Head{asked.generation, asked.epoch, asked.parent}, now, out);
+  } else if (head_) {
+    broken_ = "two different configs carry the number " + std::to_string(own.generation) + "." + std::to_string(own.epoch);
+  } else {
+    out.log.push_back("formation: " + from.str() + " was given another [ring] initial list or cluster name");
+  }
+  return true;
+}
+
+void Chain::handle(const NodeId& from, const Prepare& m, Time now, ChainOut& out) {
+  if (answer_from_chain(from, m.instance, now, out)) return;
+  const auto self = own_acceptor();
+  if (!self || !broken_.empty() || !formation_conflict().empty()) return;
+  AcceptorState acceptor = acceptor_state();
+  Outgoing answer;
+  answer.to = from;
+  if (!promise(acceptor, m.ballot)) {
+    answer.message.body = Reject{m.instance, m.ballot, acceptor.promised};
+    if (from != state_.self) out.send.push_back(std::move(answer));
+    return;
+  }
+  store_acceptor(acceptor, out);
+  Promise say{m.instance, m.ballot, *self, acceptor.accepted, acceptor.value, std::nullopt, {state_.boot, state_.seq}};
+  if (!head_) say.candidate = candidate_;
+  if (from == state_.self) {
+    handle(from, say, now, out);
+    return;
+  }
+  answer.message.body = std::move(say);
+  out.send.push_back(std::move(answer));
+}
+
+void Chain::handle(const NodeId& from, const Accept& m, Time now, ChainOut& out) {
+  if (answer_from_chain(from, m.instance, now, out)) return;
+  const auto self = own_acceptor();
+  if (!self || !broken_.empty() || !formation_conflict().empty()) return;
+  AcceptorState acceptor = acceptor_state();
+  Outgoing answer;
+  answer.to = from;
+  if (!accept(acceptor, m.ballot, m.value)) {
+    answer.message.body = Reject{m.instance, m.ballot, acceptor.promised};
+    if (from != state_.self) out.send.push_back(std::move(answer));
+    return;
+  }
+  store_acceptor(acceptor, out);
+  if (!accepted_since_) accepted_since_ = now;
+  const Accepted say{m.instance, m.ballot, *self, {state_.boot, state_.seq}};
+  if (from == state_.self) {
+    handle(from, say, now, out);
+    return;
+  }
+  answer.message.body = say;
+  out.send.push_back(std::move(answer));
+}
+
+// ---------------------------------------------------------------- the proposer's answers
+
+void Chain::handle(const NodeId& from, const Promise& m, Time now, ChainOut& out) {
+  if (!proposal_ || !proposal_->proposer) return;
+  if (from != state_.self && !fresh(m.acceptor, m.store, out)) return;
+  if (proposal_->proposer->on_promise(m)) choose_value(now, out);
+}
+
+void Chain::handle(const NodeId& from, const Accepted& m, Time now, ChainOut& out) {
+  if (!proposal_ || !proposal_->proposer) return;
+  if (from != state_.self && !fresh(m.acceptor, m.store, out)) return;
+  if (proposal_->proposer->on_accepted(m)) chosen(now, out);
+}
+
+void Chain::handle(const NodeId&, const Reject& m, Time now, ChainOut&) {
+  if (!proposal_ || !proposal_->proposer || m.ballot != proposal_->proposer->ballot()) return;
+  state_.own_round = std::max(state_.own_round, m.promised.round);  // durable with the ballot that uses it
+  Proposal& proposal = *proposal_;
+  proposal.proposer.reset();
+  proposal.backoff = std::clamp(proposal.backoff * 2, kBackoffMin, kBackoffMax);
+  proposal.due = now + jitter(random_, proposal.backoff);
+}
+
+// ---------------------------------------------------------------- learning
+
+bool Chain::fits(const Config& config, ChainOut& out) const {
+  if (config.cluster != settings_.cluster || (head_ && config.cluster_id != head_->cluster_id)) {
+    out.log.push_back("ignoring a config of another cluster: " + config.cluster);
+    return false;
+  }
+  if (head_ || config.find(state_.self) != nullptr) return true;
+  out.log.push_back("the cluster exists already and this node is not a member of it (its state directory is new?)");
+  return false;
+}
+
+// Appends one decided config. False if it does not follow head.
+bool Chain::adopt(const std::string& bytes, ChainOut& out) {
+  auto config = parse_config(bytes);
+  if (!config) {
+    out.log.push_back("ignoring a decided config that cannot be read: " + config.error().text);
+    return false;
+  }
+  const Head next{config->generation, config->epoch, hash_bytes(bytes)};
+  if (head_ && !behind(head_id_, next)) {
+    if (next.generation == head_id_.generation && next.epoch == head_id_.epoch && next.hash != head_id_.hash) {
+      broken_ = "two different configs carry the number " + std::to_string(next.generation) + "." + std::to_string(next.epoch);
+    }
+    return false;
+  }
+  if (!fits(*config, out)) return false;
+  const bool follows = head_ && next.generation == head_id_.generation && next.epoch == head_id_.epoch + 1;
+  if (follows && config->parent != head_id_.hash) {
+    broken_ = "config " + std::to_string(next.epoch) + " does not follow ours: its parent is " + short_hex(config->parent) +
+              ", our head is " + short_hex(head_id_.hash);
+    return false;
+  }
+  if (head_ && !follows) out.log.push_back("the links between config " + std::to_string(head_id_.epoch) + " and " +
+                                           std::to_string(next.epoch) + " are no longer kept by anybody: taking the newest");
+  state_.chain.push_back(bytes);
+  if (state_.chain.size() > kChainKept) state_.chain.erase(state_.chain.begin());
+  head_ = std::move(*config);
+  head_id_ = next;
+  state_.accepted_value.clear();
+  state_.accepted_instance = {};
+  state_.accepted = {};
+  accepted_since_.reset();
+  if (proposal_) proposal_.reset();
+  confirmed_by_.clear();
+  persist(out);
+  out.adopted.push_back(*head_);
+  return true;
+}
+
+void Chain::handle(const NodeId&, const Decided& m, Time now, ChainOut& out) {
+  // A gap in front of the first is a peer that keeps less than we lack: only then may links be jumped.
+  for (std::size_t i = 0; i < m.configs.size(); ++i) {
+    const auto config = parse_config(m.configs[i]);
+    if (!config) continue;
+    const bool gap = head_ && config->generation == head_id_.generation && config->epoch > head_id_.epoch + 1;
+    if (gap && m.configs.size() < 2) {
+      pull_due_ = std::min(pull_due_, now);  // a lone decision that we cannot place: the next packet's head pulls the rest
+      return;
+    }
+    adopt(m.configs[i], out);
+  }
+}
+
+void Chain::handle(const NodeId& from, const Pull& m, Time, ChainOut& out) {
+  if (!head_ || !behind(m.head, head_id_)) return;
+  Decided say;
+  for (const std::string& bytes : state_.chain) {
+    const auto config = parse_config(bytes);
+    if (config && behind(m.head, Head{config->generation, config->epoch, {}})) say.configs.push_back(bytes);
+  }
+  Outgoing outgoing;
+  outgoing.to = from;
+  outgoing.message.body = std::move(say);
+  out.send.push_back(std::move(outgoing));
+}
+
+void Chain::on_head(const NodeId& from, const Head& head, Time now, ChainOut& out) {
+  if (head.epoch == 0) return;
+  if (head_ && head.generation == head_id_.generation && head.epoch == head_id_.epoch && head.hash != head_id_.hash) {
+    broken_ = "config " + std::to_string(head.epoch) + " differs between this node and " + from.str();
+    return;
+  }
+  if (!behind(head_id_, head) || now < pull_due_) return;
+  pull_due_ = now + kPullAgain;
+  Outgoing outgoing;
+  outgoing.to = from;
+  outgoing.message.body = Pull{head_id_};
+  out.send.push_back(std::move(outgoing));
+}
+
+// ---------------------------------------------------------------- confirming
+
+void Chain::unconfirm(Time now) {
+  confirmed_ = false;
+  confirmed_by_.clear();
+  confirm_due_ = now;
+  ++confirm_nonce_;
+}
+
+void Chain::check_confirmed(Time now, ChainOut& out) {
+  if (confirmed_ || !head_ || now < confirm_due_) return;
+  confirm_due_ = now + kConfirmAgain;
+  for (const NodeId& voter : voters(*head_)) {
+    if (voter == state_.self) {
+      confirmed_by_.insert(voter);
+    } else if (confirmed_by_.count(voter) == 0) {
+      Outgoing outgoing;
+      outgoing.to = voter;
+      outgoing.message.body = ConfirmHead{confirm_nonce_, head_id_};
+      out.send.push_back(std::move(outgoing));
+    }
+  }
+  confirmed_ = confirmed_by_.size() >= majority(*head_);
+}
+
+void Chain::handle(const NodeId& from, const ConfirmHead& m, Time now, ChainOut& out) {
+  on_head(from, m.head, now, out);
+  if (!head_) return;
+  Outgoing outgoing;
+  outgoing.to = from;
+  outgoing.message.body = HeadConfirmed{m.nonce, head_id_};
+  out.send.push_back(std::move(outgoing));
+}
+
+void Chain::handle(const NodeId& from, const HeadConfirmed& m, Time now, ChainOut& out) {
+  on_head(from, m.head, now, out);
+  if (confirmed_ || !head_ || m.nonce != confirm_nonce_ || m.head != head_id_) return;
+  const Member* member = head_->find(from);
+  if (member == nullptr || !member->vote) return;
+  confirmed_by_.insert(from);
+  confirmed_ = confirmed_by_.size() >= majority(*head_);
+}
+
+// ---------------------------------------------------------------- time
+
+void Chain::on_message(const NodeId& from, const Body& body, Time now, ChainOut& out) {
+  std::visit([&](const auto& m) { handle(from, m, now, out); }, body);
+}
+
+void Chain::tick(Time now, ChainOut& out) {
+  check_confirmed(now, out);
+  if (proposal_ && now >= proposal_->due) {
+    if (now - proposal_->started > kProposalLimit) {
+      proposal_.reset();
+    } else if (!proposal_->proposer) {
+      start_ballot(now, out);
+    } else {
+      send_round(proposal_->proposer->missing(), now, out);
+    }
+  }
+  const auto self = own_acceptor();
+  if (proposal_ || !head_ || !accepted_since_ || !self) {
+    if (!accepted_since_ && head_ && acceptor_state().accepted.round != 0) accepted_since_ = now;  // after a restart
+    return;
+  }
+  const std::vector<NodeId> all = acceptors();
+  const auto rank = std::find(all.begin(), all.end(), *self) - all.begin();
+  if (now - *accepted_since_ < kFinishAfter + rank * kFinishPerRank) return;
+  const AcceptorState own = acceptor_state();
+  auto value = parse_config(own.value);
+  if (own.accepted.round == 0 || !value) return;
+  accepted_since_ = now;
+  proposal_.emplace();
+  proposal_->next = std::move(*value);
+  proposal_->finishing = true;
+  proposal_->started = now;
+  start_ballot(now, out);
+}
+
+Time Chain::next_due() const {
+  Time due = Time::max();
+  if (head_ && !confirmed_) due = std::min(due, confirm_due_);
+  if (proposal_) due = std::min(due, proposal_->due);
+  if (accepted_since_) due = std::min(due, *accepted_since_ + kFinishAfter);
+  return due;
+}
+
+void Chain::set_marker(const std::string& key, const std::string& value, ChainOut& out) {
+  for (auto it = state_.markers.begin(); it != state_.markers.end(); ++it) {
+    if (it->first != key) continue;
+    if (it->second == value) return;
+    if (value.empty()) {
+      state_.markers.erase(it);
+    } else {
+      it->second = value;
+    }
+    persist(out);
+    return;
+  }
+  if (value.empty()) return;
+  state_.markers.emplace_back(key, value);
+  persist(out);
+}
+
+std::string Chain::marker(const std::string& key) const {
+  for (const auto& [name, value] : state_.markers) {
+    if (name == key) return value;
+  }
+  return {};
+}
+
+}  // namespace ringagent
