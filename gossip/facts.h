@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "gossip/message.h"
+
+// What every node says about itself, known to all: one versioned record per member. Pure.
+//
+// Intuition: each node owns one record and numbers its versions; everybody else keeps the newest version it
+// has seen and passes it on unchanged (van Renesse et al.: "Efficient reconciliation and flow control for
+// anti-entropy protocols", the scuttlebutt of Cassandra). A record can be old at a reader but never wrong,
+// and it survives its owner: that is how survivors can say what a dead node had.
+//
+// Three ways for a record to travel, in order of haste:
+//  1. `push`: the owner sends an urgent change to all members directly (the caller does, and decides what is
+//  urgent).
+//  2. hot records: who learns a new version names it (a digest, not the record) to kFanout random members
+//  every
+//     kSpreadPeriod, until each version was named about log2(n) + 3 times; who lacks it asks for it. Names
+//     are 30 bytes, records a thousand, so repeating names is cheap.
+//  3. anti-entropy: each ping carries a checksum over all versions; a receiver whose own differs answers with
+//  its digest, at
+//     most once per member in kExchangeGap. It repairs whatever the other two lost, and fills a newcomer.
+// All three speak one language: a digest with want = true is answered by the newer records, one per message
+// so that each fits a datagram where it can, and by a digest of what the answerer lacks.
+//
+// A digest names at most kDigestMax members, so that it fits one datagram. With more members, half of it are
+// the versions learnt last, and the rest goes round all members in turn. A member without a record is named
+// with an empty Stamp.
+//
+// Invariants:
+//  - only the owner changes a record; versions (boot, seq) only grow; a stored record is never replaced by an
+//  older one;
+//  - nobody's word about my own record counts. A version of it that I did not make shows that two hold my id
+//    (cloned machine, restored state directory): see `cloned`;
+//  - records are kept of members only;
+//  - equal checksums mean equal versions everywhere, but for an accident of 2^-64.
+//
+// Units: Time and Duration are microseconds on the reader's own clock. Errors: none; what makes no sense is
+// ignored.
+namespace ringagent {
+
+class FactTable {
+ public:
+  static constexpr std::size_t kDigestMax = 28;
+  static constexpr std::size_t kFanout = 3;
+  static constexpr Duration kSpreadPeriod = 200ms;
+  static constexpr Duration kExchangeGap = 300ms;
+
+  FactTable(NodeId self, std::uint32_t boot, std::uint64_t seed);
+
+  // The members of the head config; self may be among them. Records of others are forgotten.
+  void set_members(const std::vector<NodeId>& members);
+
+  // The own record as last published; version.seq == 0 before the first time.
+  const NodeRecord& own() const { return own_; }
+
+  // The own record says this from now on. Sets node and version itself. Returns whether anything changed; if
+  // not, the version stays.
+  bool publish(NodeRecord record, Time now);
+
+  // The own record for everybody, at once: the caller sends it to all members. Empty before the first
+  // publish.
+  Facts push() const;
+
+  // A record that came along with something else (Hello). Returns whether it was newer than what was known.
+  bool apply(const NodeRecord& record, Time now);
+
+  // A Facts message. Returns the members whose record became newer. Answers, if any, are appended to `out`.
+  std::vector<NodeId> on_facts(const NodeId& from, const Facts& facts, Time now, std::vector<Outgoing>& out);
+
+  // The checksum in a Ping (not that of an Ack: one side starting the exchange is enough).
+  void on_checksum(const NodeId& from, std::uint64_t checksum, Time now, std::vector<Outgoing>& out);
+
+  // Names hot records to a few others. `next_due` is Time::max() while nothing is hot.
+  void tick(Time now, std::vector<Outgoing>& out);
+  Time next_due() const;
+
+  // nullptr: nothing known, or no member. Self is found once published.
+  const NodeRecord* find(const NodeId& id) const;
+  // When the newest version was learnt, on this node's clock.
+  std::optional<Time> received_at(const NodeId& id) const;
+
+  std::uint64_t checksum() const { return checksum_; }
+  // The next digest; with more than kDigestMax members each call goes on where the last one ended.
+  std::vector<DigestEntry> digest();
+
+  // A version of my own record that I did not make: somebody else lives under my id, or has.
+  std::optional<Stamp> cloned() const { return cloned_; }
+
+ private:
+  struct Entry {
+    std::optional<NodeRecord> record;
+    Time received{};
+    std::size_t to_name = 0;        // how often the version is still to be named to others; 0: not hot
+    std::uint64_t learnt = 0;       // orders versions by when they were learnt; 0: none
+    std::optional<Time> exchanged;  // when a digest last went to this member
+  };
+
+  Stamp version(const NodeId& id) const;
+  void learnt(const NodeId& id, const Stamp& before, const Stamp& after, Time now);
+  void check_clone(const NodeRecord& record);
+  void add_recent(std::vector<DigestEntry>& digest, std::size_t limit, bool hot) const;
+  const NodeRecord* newer_than(const DigestEntry& entry) const;
+  std::size_t names() const;
+
+  NodeId self_;
+  std::mt19937_64 random_;
+  NodeRecord own_;
+  std::map<NodeId, Entry> entries_;         // every member, self included
+  std::map<std::uint64_t, NodeId> by_age_;  // Entry::learnt -> member
+  std::map<std::uint64_t, NodeId> hot_;     // the same, those still to be named
+  std::uint64_t learnt_count_ = 0;
+  std::uint64_t checksum_ = 0;
+  NodeId digest_after_;  // where the rotating half of the digest goes on
+  Time spread_due_ = Time::max();
+  std::optional<Stamp> cloned_;
+};
+
+}  // namespace ringagent

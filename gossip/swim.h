@@ -1,0 +1,237 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "gossip/message.h"
+#include "gossip/rumours.h"
+
+// Who is alive: SWIM with Lifeguard, among the members of the ring config. Pure: time comes in, packets go
+// out.
+//
+// Intuition: everybody keeps asking a few others "are you there?". Who does not answer is asked again, then
+// through others, then suspected aloud; whoever hears the suspicion LOOKS FOR ITSELF and only then joins in;
+// the suspect is told to its face and can refute. Hearsay makes me look, it may end a suspicion, and it never
+// proves life or death: whatever `liveness` says about a member is backed by what my own pings met.
+//
+// The course of one doubt (T = max(probe_timeout, 3 RTT) x (1 + awareness)):
+//   0        a ping goes out; repeated every T/2 while nothing comes back
+//   T        up to `helpers` others are asked to ping it for me (not if somebody else already doubts it:
+//   prompted looks) 2T       no answer, no helper reached it: suspect. The rumour spreads; all who hear it
+//   ping it at once silence  enough independent voices: dead. A lone voice waits longer, up to 2 silence
+//   (Lifeguard's shrinking time-out:
+//            max - (max - min) log(voices + 1) / log(expected + 1)). When somebody says `dead` and my own
+//            doubt is older than 2T, I agree at once.
+// All of it is counted from the first unanswered ping, so a member that dies is dead after silence + at most
+// one probe_period, and one that merely pauses for less than silence has time to answer. A rumour or a helper
+// that ends a suspicion starts the course afresh, but not `unanswered_since`, which is strictly first-hand.
+//
+// Invariants:
+//  - Only an answer to a ping of mine, from the pinged id, to a sequence number sent after the last answered
+//  one and at
+//    most `silence` ago, proves life, and it proves it for the moment when that ping was SENT. Any other
+//    packet proves nothing; a ping from somebody whom I doubt makes me ping back at once.
+//  - A member that never answered since my start or its joining is `suspect`, then `dead`, without a word to
+//    others: ignorance is no testimony.
+//  - Dead, left and never-seen members are pinged for ever, one every dead_probe_period; otherwise a healed
+//  partition
+//    never meets again (hashicorp/memberlist #222).
+//  - Incarnation = (boot, refutation). The boot of a member is believed from its own packets only (the sealed
+//  header);
+//    a rumour with a higher boot makes me look and is not passed on. A rumour by a third party raises a
+//    member's refutation by at most kRefutationJumpMax over what I know; the accused obeys the same limit
+//    when it refutes. So nobody can push a counter to its end or above what its owner could answer.
+//  - A restarted member (higher boot) beats its obituary with its first ping: the receiver pings back and is
+//  answered.
+//
+// Lifeguard (Dadgar, Phillips, Currey: "Lifeguard: local health awareness for more accurate failure
+// detection", 2018): awareness is raised by being accused, by a lagging loop, and by a failed probe for which
+// not one helper answered, and lowered by each prompt answer; it stretches my own probe time-outs, so that a
+// slow node doubts itself first.
+//
+// Cost at rest, whatever the number of members: two neighbours every probe_period, one more member every
+// round_period, and their answers: 12 packets/s sent by each node with the defaults.
+//
+// Units: Duration and Time are microseconds. Errors: none; a packet that makes no sense is ignored.
+namespace ringagent {
+
+struct SwimSettings {
+  Duration probe_period = 400ms;    // each ring neighbour is pinged at least so often
+  Duration round_period = 1s;       // one more member by shuffled round-robin
+  Duration probe_timeout = 200ms;   // T of the course above, before RTT and awareness
+  Duration silence = 2500ms;        // dead after this, with enough voices; a pause of 2 s must cause nothing
+  Duration dead_probe_period = 2s;  // one of the dead is pinged so often
+  Duration sweep_period = 20ms;     // between the first pings to new members, so that a start is no burst
+  std::size_t helpers = 3;          // asked per probe, where SWIM says k
+  int awareness_max = 4;
+};
+
+struct SwimPeer {
+  NodeId id;
+  bool neighbour = false;  // ring predecessor or successor
+};
+
+struct LivenessChange {
+  NodeId node;
+  Liveness from = Liveness::suspect;
+  Liveness to = Liveness::suspect;
+  bool operator==(const LivenessChange&) const = default;
+};
+
+class Swim {
+ public:
+  static constexpr std::uint32_t kRefutationJumpMax = 64;
+  static constexpr std::size_t kRelaysMax = 64;   // pings on behalf of others at one time
+  static constexpr std::size_t kFlightsMax = 64;  // unanswered pings remembered per member
+
+  // `boot` is the durable boot counter; `seed` feeds shuffles, the choice of helpers and the first sequence
+  // number.
+  Swim(NodeId self, std::uint32_t boot, std::uint64_t seed, SwimSettings settings = {});
+
+  // The members of the head config; self may be among them. Who was known keeps its state, who is new is
+  // looked at, who is gone is forgotten.
+  void set_members(const std::vector<SwimPeer>& members, Time now);
+
+  // Opaque luggage: the checksum of the fact table, put into every ping and ack from now on.
+  void carry(std::uint64_t facts_checksum) { facts_checksum_ = facts_checksum; }
+
+  // Sends what is due. Call it at `next_due` or any time earlier or later. `message.head` is left to the
+  // caller.
+  void tick(Time now, std::vector<Outgoing>& out);
+  Time next_due() const;
+
+  // Packets from members; `boot` is that of the sealed header. Strangers get no answer.
+  void on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Time now,
+               std::vector<Outgoing>& out);
+  void on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, std::vector<Outgoing>& out);
+  void on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& request, Time now,
+                   std::vector<Outgoing>& out);
+  void on_ping_req_answer(const NodeId& from, std::uint32_t boot, const PingReqAnswer& answer, Time now,
+                          std::vector<Outgoing>& out);
+
+  // An extra ping at once (canvass, a broken link). The answer shows in last_answer, its lack in
+  // unanswered_since.
+  void probe_now(const NodeId& id, Time now, std::vector<Outgoing>& out);
+
+  // An orderly stop: tells every member `left`, then is silent for ever.
+  void leave(std::vector<Outgoing>& out);
+
+  // This process stood still for `gap` until `now`. Pings in flight are void (their answers may have been
+  // lost here), running suspicions are longer by the gap, and at the next tick the neighbours hear that this
+  // node lives.
+  void loop_lagged(Duration gap, Time now);
+
+  // Unknown ids are `dead`, never answered.
+  Liveness liveness(const NodeId& id) const;
+  // When the newest answered ping was sent: the member lived then. nullopt: never since the start.
+  std::optional<Time> last_answer(const NodeId& id) const;
+  bool answered_since_start(const NodeId& id) const { return last_answer(id).has_value(); }
+  // Since when my pings go unanswered: when the first of them was sent. nullopt if the last was answered, or
+  // if the first unanswered one is younger than the probe time-out (without awareness).
+  std::optional<Time> unanswered_since(const NodeId& id, Time now) const;
+  // Smoothed round-trip time; zero before the first answer. Capped at probe_timeout, so that a pause does not
+  // count.
+  Duration rtt(const NodeId& id) const;
+
+  // 0: healthy; up to awareness_max: this node doubts itself.
+  int awareness() const { return awareness_; }
+  Incarnation incarnation() const { return own_; }
+  // Somebody speaks of a later life of this node (a higher boot): its state directory was restored or cloned.
+  std::optional<std::uint32_t> outlived_by() const { return outlived_by_; }
+
+  // What changed since the last call, in order. For the log and the policy.
+  std::vector<LivenessChange> take_changes();
+
+ private:
+  struct Flight {  // a ping under way
+    std::uint64_t seq = 0;
+    Time sent{};
+  };
+  struct Peer {
+    NodeId id;
+    bool neighbour = false;
+    Liveness state = Liveness::suspect;
+    Incarnation incarnation;
+    std::optional<Time> last_answer;
+    Duration rtt{};
+    std::vector<Flight> flights;     // sent after the newest answered one, oldest first
+    std::optional<Time> unanswered;  // the first of them, even when it is no longer waited for
+    std::optional<Time> doubt;       // start of the course above; reset by hearsay that ends it
+    Time last_ping = Time::min();
+    std::uint32_t tries = 0;           // pings in this doubt
+    Time next_regular{};               // neighbours: when the next ping is due
+    std::uint64_t request = 0;         // sequence number of this doubt's ping-reqs; 0: none sent
+    std::set<NodeId> helpers;          // whom they went to
+    bool prompted = false;             // somebody else doubts too: no ping-reqs
+    bool helped = false;               // a helper answered, whatever it said
+    std::set<NodeId> voices;           // others who suspect it at this incarnation
+    std::optional<Rumour> accusation;  // the strongest heard at this incarnation; told to its face
+  };
+  struct Relay {  // a ping on behalf of `asker`
+    NodeId asker;
+    std::uint64_t request = 0;
+    NodeId target;
+    Time since{};
+    Time until{};
+  };
+  using Out = std::vector<Outgoing>;
+
+  Peer* find(const NodeId& id);
+  const Peer* find(const NodeId& id) const;
+  bool admit(const NodeId& from, std::uint32_t boot);
+  void set_state(Peer& peer, Liveness state);
+  void send_ping(Peer& peer, Time now, Out& out);
+  void look(Peer& peer, Time now, Out& out);
+  void ask_helpers(Peer& peer, std::size_t count, Out& out);
+  void forget_doubt(Peer& peer);
+  void reprieve(Peer& peer);
+  void answered(Peer& peer, const Flight& flight, Time now);
+  void suspect(Peer& peer, Time now);
+  void bury(Peer& peer, Liveness state);
+  void judge(Peer& peer, Time now);
+  void hear(const NodeId& sender, const std::vector<Rumour>& rumours, Time now, Out& out);
+  void hear_of_self(const Rumour& rumour);
+  void hear_accusation(Peer& peer, const Rumour& rumour, Time now, Out& out);
+  void announce_self();
+  void aware(int change);
+  void tick_peer(Peer& peer, Time now, Out& out);
+  void tick_relays(Time now, Out& out);
+  void tick_rounds(Time now, Out& out);
+  Peer* next_in_order(std::size_t& position, bool dead);
+  void send(const NodeId& to, Body body, Out& out) const;
+  std::vector<Rumour> rumours_for(const NodeId& to);
+  Duration timeout(const Peer& peer) const;
+  Duration retry(const Peer& peer) const;
+  Duration patience(const Peer& peer) const;
+  Time peer_due(const Peer& peer) const;
+  Duration random_below(Duration limit);
+
+  NodeId self_;
+  SwimSettings settings_;
+  std::mt19937_64 random_;
+  Incarnation own_;
+  std::map<NodeId, Peer> peers_;
+  std::set<NodeId> busy_;      // neighbours and members in doubt: those that have a timer
+  std::vector<NodeId> order_;  // all peers, shuffled anew at each turn of the round-robin
+  std::vector<NodeId> sweep_;  // new members, still to be pinged for the first time
+  std::size_t round_position_ = 0;
+  std::size_t dead_position_ = 0;
+  Time round_due_{};
+  Time dead_due_{};
+  Time sweep_due_{};
+  std::size_t alive_ = 0;  // peers in state alive
+  std::vector<Relay> relays_;
+  RumourQueue rumours_;
+  std::vector<LivenessChange> changes_;
+  std::uint64_t seq_ = 0;
+  std::uint64_t facts_checksum_ = 0;
+  int awareness_ = 0;
+  bool gone_ = false;
+  std::optional<std::uint32_t> outlived_by_;
+};
+
+}  // namespace ringagent
