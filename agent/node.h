@@ -132,7 +132,6 @@ struct PortRequest {
 };
 using SqlRequest = std::variant<PollRequest, RunRequest, LookRequest>;
 
-enum class LogLevel : std::uint8_t { debug, info, warning, error };
 struct LogLine {
   LogLevel level = LogLevel::info;
   std::string text;

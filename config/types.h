@@ -29,6 +29,9 @@ template <class T>
 using Result = tl::expected<T, Error>;
 inline tl::unexpected<Error> fail(std::string text) { return tl::unexpected<Error>(Error{std::move(text)}); }
 
+// How much a line of the log matters. Rooms hand their lines to a callback or to their effects; only the daemon writes.
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+
 // 128 random bits. Names a member for life (NodeId: made together with its state directory, never derived
 // from the host name) or a cluster for life (ClusterId: made at formation).
 struct Uuid {
