@@ -1,0 +1,493 @@
+#include "agent/policy.h"
+
+#include <algorithm>
+#include <set>
+
+#include "agent/positions.h"
+
+namespace ringagent {
+namespace {
+
+constexpr Duration kNever = Duration::max();
+constexpr Duration kCollect = 5ms;               // several mysqlds that die together go into one epoch
+constexpr Duration kCollectSilent = 400ms;       // ... and several silent hosts, one probe period
+constexpr Duration kVotesDiffer = 60s;
+constexpr Duration kVotesDifferUrgent = 10s;
+constexpr Duration kSettleMax = 600s;
+
+// Evidence against one member: ripe in `wait`.
+struct Charge {
+  Evidence evidence = Evidence::none;
+  Duration wait{0};
+};
+struct Hearing {
+  std::optional<Charge> charge;
+  bool probe = false;
+};
+
+const PeerView* peer(const View& view, const NodeId& id) {
+  const auto found = view.peers.find(id);
+  return found == view.peers.end() ? nullptr : &found->second;
+}
+
+bool agent_answers(const PeerView& peer) {
+  return peer.liveness == Liveness::alive || peer.liveness == Liveness::suspect;
+}
+
+LinkSays from_port(const PeerView& accused) {
+  switch (accused.port) {
+    case EdgeState::ok: return LinkSays::alive;
+    case EdgeState::refused:
+    case EdgeState::silent: return LinkSays::broken;
+    case EdgeState::unknown: return LinkSays::nothing;
+  }
+  return LinkSays::nothing;
+}
+
+struct LinkWord {
+  LinkSays says = LinkSays::nothing;
+  Duration quiet_for{0};
+};
+
+// The word of the database link to `accused`: its successor's own link if that successor's agent lives, otherwise a
+// fresh connection by whoever asks. `nothing` means: ask the port.
+LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
+  const auto followers = downstream(*view.config, accused);
+  const Member* member = view.config->find(accused);
+  if (!followers.empty() && member != nullptr && member->in) {
+    const NodeId& successor = followers.front();
+    if (successor == view.self) {
+      if (view.link_source == accused && view.link != LinkSays::nothing) return {view.link, view.link_quiet_for};
+    } else if (const PeerView* other = peer(view, successor); other != nullptr && agent_answers(*other) && other->record) {
+      for (const LinkFact& link : other->record->links) {
+        if (link.source != accused) continue;
+        const bool lost = link.io != 2 && (link.error_number == 2003 || link.error_number == 2013 ||
+                                           link.error_number == 2002 || link.error_number == 2006);
+        if (lost) return {LinkSays::broken, kNever};
+        if (link.io == 2) {
+          const Duration quiet = std::chrono::milliseconds(link.heard_ms) + other->record_age;
+          return {quiet < view.silence / 2 ? LinkSays::alive : LinkSays::quiet, quiet};
+        }
+      }
+    }
+  }
+  const LinkSays port = from_port(accused_peer);
+  return {port, port == LinkSays::broken ? kNever : Duration{0}};
+}
+
+// Is the link dead enough, given that a link that is merely quiet must have been so for `quiet_enough`?
+struct LinkVerdict {
+  bool alive = false;
+  bool unknown = false;
+  Duration wait{0};
+};
+LinkVerdict verdict(const LinkWord& word, Duration quiet_enough) {
+  switch (word.says) {
+    case LinkSays::alive: return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};
+    case LinkSays::nothing: return {false, true, Duration{0}};
+    case LinkSays::broken: return {};
+    case LinkSays::quiet:
+      return {false, false, word.quiet_for >= quiet_enough ? Duration{0} : quiet_enough - word.quiet_for};
+  }
+  return {};
+}
+
+// Its own agent says what is wrong with its server.
+Hearing hear_own_agent(const View& view, const PeerView& accused, const LinkWord& word) {
+  const NodeRecord& record = *accused.record;
+  if (!record.unsafe.empty()) return {Charge{Evidence::unsafe, 0us}, false};
+  if (record.health == MysqlHealth::down) {
+    const LinkVerdict link = verdict(word, view.silence);
+    if (link.unknown) return {std::nullopt, true};
+    // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent that errs.
+    const Duration grace = view.grace > accused.record_age ? view.grace - accused.record_age : Duration{0};
+    return {Charge{Evidence::mysqld_down, std::max(grace, link.wait)}, false};
+  }
+  if (record.health == MysqlHealth::hung) {
+    const LinkVerdict link = verdict(word, view.hung_after);
+    if (link.unknown) return {std::nullopt, true};
+    return {Charge{Evidence::mysqld_hung, link.wait}, false};
+  }
+  return {};
+}
+
+// Its agent does not answer: only its port and the link to it can tell.
+Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& word) {
+  if (view.up_for < view.silence) return {Charge{Evidence::silent, view.silence - view.up_for}, false};
+  const LinkVerdict link = verdict(word, view.silence);
+  if (link.unknown) return {std::nullopt, true};
+  if (link.alive) return {Charge{Evidence::silent, std::max(link.wait, Duration{1000})}, false};
+  if (word.says == LinkSays::broken) {
+    if (accused.port == EdgeState::unknown) return {std::nullopt, true};
+    if (accused.port == EdgeState::refused && accused.port_answered_before) return {Charge{Evidence::refused, 0us}, false};
+    if (accused.port == EdgeState::ok) return {};
+  }
+  const Duration agent_wait = accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
+  return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, false};
+}
+
+Hearing hear(const View& view, const NodeId& accused) {
+  const PeerView* p = peer(view, accused);
+  if (p == nullptr) return {};
+  const LinkWord word = link_word(view, accused, *p);
+  if (accused == view.self || (agent_answers(*p) && !p->ping_unanswered)) {
+    return p->record == nullptr ? Hearing{} : hear_own_agent(view, *p, word);
+  }
+  // It may have told of its server's death with its last breath.
+  if (p->record != nullptr && p->silent_for < view.silence && p->record->health != MysqlHealth::up) {
+    const Hearing told = hear_own_agent(view, *p, word);
+    if (told.charge && told.charge->wait == Duration{0}) return told;
+  }
+  return hear_others(view, *p, word);
+}
+
+// How many living agents are nearer downstream of `node` than I am.
+int rank(const View& view, const NodeId& node, const std::set<NodeId>& out) {
+  int before = 0;
+  for (const NodeId& id : downstream_order(*view.config, node)) {
+    if (id == view.self) return before;
+    const PeerView* p = peer(view, id);
+    if (p != nullptr && p->liveness == Liveness::alive && out.count(id) == 0) ++before;
+  }
+  return before;
+}
+
+void take_out(Config& next, const NodeId& id, Evidence evidence) {
+  Member* member = next.find(id);
+  member->in = false;
+  member->out_class = to_string(evidence);
+  member->out_epoch = next.epoch;
+  ++member->flaps;
+}
+
+void put_in(Config& next, const NodeId& id) {
+  Member* member = next.find(id);
+  member->in = true;
+  member->out_class.clear();
+  member->note.clear();
+}
+
+// Of `candidates` the one that is behind no other; if incomparable the one with most; a tie goes by home order.
+std::optional<NodeId> most_advanced(const View& view, const std::vector<NodeId>& candidates) {
+  std::optional<NodeId> best;
+  for (const NodeId& id : candidates) {
+    if (!best || ahead_of(peer(view, id)->record, peer(view, *best)->record)) best = id;
+  }
+  return best;
+}
+
+// A node whose agent is silent and whose upstream is being decided out cannot follow: it goes with it.
+void add_headless(const View& view, Config& next, std::vector<CanvassItem>& items) {
+  for (bool again = true; again;) {
+    again = false;
+    for (const NodeId& id : ring(next)) {
+      const PeerView* p = peer(view, id);
+      const bool silent = id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
+      if (!silent || upstream(next, id) == upstream(*view.config, id)) continue;
+      if (ring(next).size() < 2) return;
+      items.push_back({id, Evidence::headless});
+      take_out(next, id, Evidence::headless);
+      again = true;
+      break;
+    }
+  }
+}
+
+// The ring is never decided empty.
+void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
+  if (!ring(next).empty()) return;
+  std::vector<NodeId> candidates;
+  for (const Member& member : next.members) {
+    if (member.role != Role::leaf && member.role != Role::witness && usable(view, member.id)) candidates.push_back(member.id);
+  }
+  if (const auto saviour = most_advanced(view, candidates)) {
+    items.push_back({*saviour, Evidence::not_empty});
+    put_in(next, *saviour);
+    return;
+  }
+  // Nobody is well. The one that has most stays, so that the next to return knows whom to compare with.
+  std::vector<NodeId> accused;
+  for (const CanvassItem& item : items) accused.push_back(item.node);
+  const auto last = most_advanced(view, accused);
+  if (!last) return;
+  *next.find(*last) = *view.config->find(*last);
+  items.erase(std::remove_if(items.begin(), items.end(), [&](const CanvassItem& i) { return i.node == *last; }), items.end());
+}
+
+std::string name_of(const Config& config, const NodeId& id) {
+  const Member* member = config.find(id);
+  return member == nullptr ? id.str() : member->name;
+}
+
+std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
+  std::string out;
+  for (const CanvassItem& item : items) {
+    if (!out.empty()) out += "; ";
+    out += name_of(*view.config, item.node);
+    const PeerView* p = peer(view, item.node);
+    const std::string why = p != nullptr && p->record != nullptr ? p->record->health_why : "";
+    switch (item.evidence) {
+      case Evidence::mysqld_down: out += " is out: its mysqld is down" + (why.empty() ? "" : " (" + why + ")"); break;
+      case Evidence::mysqld_hung: out += " is out: its mysqld hangs" + (why.empty() ? "" : " (" + why + ")"); break;
+      case Evidence::unsafe: out += " is out: " + (p != nullptr && p->record != nullptr ? p->record->unsafe : ""); break;
+      case Evidence::refused: out += " is out: its agent is silent and its MySQL port refuses connections"; break;
+      case Evidence::silent: out += " is out: neither its agent nor its server was heard of"; break;
+      case Evidence::headless: out += " is out: its agent is silent, so it cannot follow a new upstream"; break;
+      case Evidence::returned: out += " is back"; break;
+      case Evidence::not_empty: out += " is in, as nobody else is left"; break;
+      default: out += std::string(": ") + to_string(item.evidence); break;
+    }
+  }
+  return out;
+}
+
+Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
+  std::vector<NodeId> healthy = healthy_agents(view);
+  for (const CanvassItem& item : items) {
+    if (item.evidence != Evidence::silent && item.evidence != Evidence::refused && item.evidence != Evidence::headless) continue;
+    healthy.erase(std::remove(healthy.begin(), healthy.end(), item.node), healthy.end());
+  }
+  assign_votes(next, healthy);
+  next.reason = reason_of(view, items);
+  next.evidence_class = to_string(items.front().evidence);
+  next.proposer = name_of(*view.config, view.self);
+  return Wish{std::move(items), std::move(next), Duration{0}};
+}
+
+Config successor_of(const Config& head) {
+  Config next = head;
+  ++next.epoch;
+  return next;
+}
+
+// The flap count halves with every hour that a node stays in the ring.
+void forget_old_flaps(const View& view, Config& next) {
+  for (Member& member : next.members) {
+    const auto in = view.in_for.find(member.id);
+    if (!member.in || in == view.in_for.end()) continue;
+    for (auto hours = in->second / 3600s; hours > 0 && member.flaps > 0; --hours) member.flaps /= 2;
+  }
+}
+
+// ---------------------------------------------------------------- the three kinds of wishes, in order of urgency
+
+struct Removals {
+  std::vector<CanvassItem> items;
+  std::optional<Duration> next_ripe;
+  std::optional<Duration> next_ripe_silent;   // of a member that does not answer at all
+  std::vector<NodeId> probe;
+};
+
+Removals find_removals(const View& view) {
+  Removals out;
+  const std::vector<NodeId> now_in = ring(*view.config);
+  for (const NodeId& id : now_in) {
+    const Hearing hearing = hear(view, id);
+    if (hearing.probe) out.probe.push_back(id);
+    if (!hearing.charge) continue;
+    const Charge& charge = *hearing.charge;
+    if (charge.wait == Duration{0}) {
+      out.items.push_back({id, charge.evidence});
+    } else {
+      out.next_ripe = std::min(out.next_ripe.value_or(kNever), charge.wait);
+      if (charge.evidence == Evidence::silent && charge.wait <= kCollectSilent) {
+        out.next_ripe_silent = std::min(out.next_ripe_silent.value_or(kNever), charge.wait);
+      }
+    }
+  }
+  return out;
+}
+
+std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
+  if (removals.items.empty()) return std::nullopt;
+  Config next = successor_of(*view.config);
+  forget_old_flaps(view, next);
+  std::vector<CanvassItem> items = removals.items;
+  for (const CanvassItem& item : items) take_out(next, item.node, item.evidence);
+  add_headless(view, next, items);
+  keep_one(view, next, items);
+  if (items.empty() || ring(next) == ring(*view.config)) return std::nullopt;
+  Wish wish = make_wish(view, std::move(next), std::move(items));
+  std::set<NodeId> out;
+  bool silent = false;
+  for (const CanvassItem& item : wish.items) {
+    out.insert(item.node);
+    silent = silent || item.evidence == Evidence::silent;
+  }
+  wish.wait = rank(view, wish.items.front().node, out) * view.rank_delay;
+  if (silent && removals.next_ripe_silent) wish.wait = std::max(wish.wait, *removals.next_ripe_silent);
+  if (wish.items.front().evidence == Evidence::mysqld_down) {
+    // Leave the others 5 ms to tell of their deaths, counted from the newest one that we heard of.
+    for (const CanvassItem& item : wish.items) {
+      const PeerView* p = peer(view, item.node);
+      if (item.evidence == Evidence::mysqld_down && p->record_age < kCollect) wish.wait = std::max(wish.wait, kCollect - p->record_age);
+    }
+  }
+  return wish;
+}
+
+// Why a member that is out and ready is not taken back, or "".
+std::string hold_back(const View& view, const NodeId& id) {
+  const std::int64_t stranded = stranded_count(view, id);
+  if (stranded == 0) return {};
+  if (!view.replay_stranded) {
+    return std::to_string(stranded) + " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
+  }
+  const auto out = view.out_for.find(id);
+  if (view.replay_max_age > Duration{0} && out != view.out_for.end() && out->second > view.replay_max_age) {
+    return std::to_string(stranded) + " transactions have been stranded on it for longer than replay_max_age: a person decides";
+  }
+  return {};
+}
+
+bool ready(const View& view, const NodeId& id) {
+  const PeerView* p = peer(view, id);
+  return p != nullptr && p->record != nullptr && usable(view, id) && p->record->phase == Phase::ready &&
+         p->record->head.epoch == view.config->epoch && p->record->head.generation == view.config->generation;
+}
+
+std::optional<Wish> wish_return(const View& view) {
+  Config next = successor_of(*view.config);
+  std::vector<CanvassItem> items;
+  for (const Member& member : view.config->members) {
+    if (member.in || member.role != Role::ring || !ready(view, member.id) || !hold_back(view, member.id).empty()) continue;
+    put_in(next, member.id);
+    items.push_back({member.id, Evidence::returned});
+    break;  // one at a time: each splice is verified before the next
+  }
+  if (items.empty()) return std::nullopt;
+  forget_old_flaps(view, next);
+  Wish wish = make_wish(view, std::move(next), std::move(items));
+  wish.wait = rank(view, wish.items.front().node, {}) * view.rank_delay;
+  return wish;
+}
+
+std::optional<Wish> wish_votes(const View& view) {
+  Config next = successor_of(*view.config);
+  const std::vector<NodeId> healthy = healthy_agents(view);
+  assign_votes(next, healthy);
+  if (voters(next) == voters(*view.config)) return std::nullopt;
+  std::size_t reachable = 0;
+  for (const NodeId& id : voters(*view.config)) {
+    reachable += static_cast<std::size_t>(std::count(healthy.begin(), healthy.end(), id));
+  }
+  const Duration needed = reachable <= majority(*view.config) ? kVotesDifferUrgent : kVotesDiffer;
+  if (view.votes_differ_for < needed) return std::nullopt;
+  next.reason = "the votes follow the agents that answer";
+  next.evidence_class = to_string(Evidence::votes);
+  next.proposer = name_of(*view.config, view.self);
+  Wish wish{{CanvassItem{view.self, Evidence::votes}}, std::move(next), Duration{0}};
+  wish.wait = rank(view, view.config->members.front().id, {}) * view.rank_delay;
+  return wish;
+}
+
+std::int64_t stranded_of(const View& view, const NodeRecord& record) {
+  std::vector<const NodeRecord*> others;
+  for (const auto& [id, p] : view.peers) {
+    if (id != record.node && p.record != nullptr) others.push_back(p.record);
+  }
+  return own_missing_elsewhere(record, others);
+}
+
+}  // namespace
+
+std::vector<NodeId> healthy_agents(const View& view) {
+  std::vector<NodeId> out;
+  for (const Member& member : view.config->members) {
+    const PeerView* p = peer(view, member.id);
+    if (member.id == view.self || (p != nullptr && agent_answers(*p) && p->silent_for < view.silence)) out.push_back(member.id);
+  }
+  return out;
+}
+
+bool usable(const View& view, const NodeId& node) {
+  const PeerView* p = peer(view, node);
+  if (p == nullptr || p->record == nullptr) return false;
+  if (node != view.self && (p->liveness != Liveness::alive || p->ping_unanswered)) return false;
+  const NodeRecord& record = *p->record;
+  return record.health == MysqlHealth::up && record.unsafe.empty() && record.phase != Phase::refused &&
+         record.phase != Phase::checking;
+}
+
+std::int64_t stranded_count(const View& view, const NodeId& node) {
+  const PeerView* p = peer(view, node);
+  return p == nullptr || p->record == nullptr ? 0 : stranded_of(view, *p->record);
+}
+
+Duration settle_time(Duration settle, std::uint32_t flaps) {
+  Duration out = settle;
+  for (std::uint32_t i = 1; i < flaps && out < kSettleMax; ++i) out *= 2;
+  return std::min(out, kSettleMax);
+}
+
+Decision decide(const View& view) {
+  Decision out;
+  if (!view.confirmed) {
+    out.why_not = "the head is not confirmed by a majority of the voters";
+    return out;
+  }
+  if (view.config->paused.on) {
+    out.why_not = "paused by " + view.config->paused.by;
+    return out;
+  }
+  const Removals removals = find_removals(view);
+  out.probe = removals.probe;
+  out.look_again = removals.next_ripe;
+  out.wish = wish_removal(view, removals);
+  if (!out.wish) out.wish = wish_return(view);
+  if (!out.wish) out.wish = wish_votes(view);
+  return out;
+}
+
+Judgement judge(const View& view, const CanvassItem& item) {
+  if (!view.confirmed) return {Opinion::abstain, "my head is not confirmed", false};
+  const PeerView* p = peer(view, item.node);
+  if (p == nullptr) return {Opinion::object, "no such member", false};
+  const std::string name = name_of(*view.config, item.node);
+  const LinkWord word = link_word(view, item.node, *p);
+  const bool self = item.node == view.self;
+  const auto by_record = [&](bool says_so, const char* what) -> Judgement {
+    if (says_so) return {Opinion::concur, "", false};
+    return {Opinion::object, name + "'s own newest record does not say that " + what, false};
+  };
+  switch (item.evidence) {
+    case Evidence::mysqld_down: {
+      const bool mine_says_alive = !self && word.says == LinkSays::alive && view.link_source == item.node;
+      if (mine_says_alive) return {Opinion::object, "my link to " + name + " is alive", false};
+      return by_record(p->record != nullptr && p->record->health == MysqlHealth::down, "mysqld is down");
+    }
+    case Evidence::mysqld_hung:
+      return by_record(p->record != nullptr && p->record->health == MysqlHealth::hung, "mysqld hangs");
+    case Evidence::unsafe: return by_record(p->record != nullptr && !p->record->unsafe.empty(), "it is unsafe");
+    case Evidence::refused:
+      if (self) return {Opinion::object, "I am alive", false};
+      if (p->port == EdgeState::ok) return {Opinion::object, name + "'s MySQL port answers me", false};
+      if (p->port == EdgeState::unknown) return {Opinion::abstain, "asking the port", true};
+      if (!p->ping_unanswered) return {Opinion::object, name + "'s agent answers me", false};
+      if (p->port == EdgeState::refused && p->port_answered_before) return {Opinion::concur, "", false};
+      return {Opinion::abstain, name + "'s port is silent to me", false};
+    case Evidence::silent:
+    case Evidence::headless:
+      if (self) return {Opinion::object, "I am alive", false};
+      if (view.up_for < view.silence) return {Opinion::abstain, "I have been up for too short a time", false};
+      if (p->silent_for < view.silence / 2) return {Opinion::object, name + " answered me lately", false};
+      if (item.evidence == Evidence::silent && view.link_source == item.node && view.link == LinkSays::alive) {
+        return {Opinion::object, "my link to " + name + " is alive", false};
+      }
+      return {Opinion::concur, "", false};
+    case Evidence::returned: {
+      if (!usable(view, item.node)) return {Opinion::object, name + " is not usable as I see it", false};
+      const std::string held = hold_back(view, item.node);
+      if (!held.empty()) return {Opinion::object, held, false};
+      return by_record(p->record->phase == Phase::ready, "it is ready");
+    }
+    case Evidence::not_empty:
+      if (usable(view, item.node)) return {Opinion::concur, "", false};
+      return {Opinion::object, name + " is not usable as I see it", false};
+    case Evidence::votes:
+    case Evidence::command: return {Opinion::concur, "", false};
+    default: return {Opinion::abstain, "this version does not know that reason", false};
+  }
+}
+
+}  // namespace ringagent
