@@ -7,9 +7,9 @@
 
 #include "config/types.h"
 
-// What an agent knows of a database server, and what it may ask of it: plain values, no connection and no clock.
-// `mysql/dialect` makes them from result rows and turns wishes into SQL; `mysql/worker` carries them to and fro;
-// `agent/reconcile` decides on them.
+// What an agent knows of a database server, and what it may ask of it: plain values, no connection and no
+// clock. `mysql/dialect` makes them from result rows and turns wishes into SQL; `mysql/worker` carries them
+// to and fro; `agent/reconcile` decides on them.
 namespace ringagent {
 
 enum class Flavor : std::uint8_t { unknown = 0, mariadb = 1, mysql = 2 };
@@ -19,7 +19,7 @@ const char* to_string(Flavor flavor);
 struct Version {
   Flavor flavor = Flavor::unknown;
   std::uint32_t number = 0;
-  std::string text;              // as the server says it, with the flavour: "10.11.19-MariaDB"
+  std::string text;  // as the server says it, with the flavour: "10.11.19-MariaDB"
   bool operator==(const Version&) const = default;
 };
 
@@ -28,7 +28,7 @@ const char* to_string(IoState state);
 
 // One replication link of this server, as SHOW ALL SLAVES STATUS / SHOW REPLICA STATUS tells it.
 struct Link {
-  std::string channel;           // connection name or channel; "" is the one that RingAgent uses
+  std::string channel;  // connection name or channel; "" is the one that RingAgent uses
   Address source;
   std::string user;
   IoState io = IoState::stopped;
@@ -37,26 +37,27 @@ struct Link {
   std::string io_error;
   unsigned sql_errno = 0;
   std::string sql_error;
-  std::string sql_transaction;   // the GTID that the applier stands on, where the server tells
-  std::string sql_state;         // Slave_SQL_Running_State
-  std::string io_state;          // Slave_IO_State
-  bool uses_gtid = false;        // MariaDB: Using_Gtid=Slave_Pos; MySQL: Auto_Position=1
-  std::string gtid_mode_text;    // as the server says it: Slave_Pos, Current_Pos, No, 1, 0
+  std::string sql_transaction;  // the GTID that the applier stands on, where the server tells
+  std::string sql_state;        // Slave_SQL_Running_State
+  std::string io_state;         // Slave_IO_State
+  bool uses_gtid = false;       // MariaDB: Using_Gtid=Slave_Pos; MySQL: Auto_Position=1
+  std::string gtid_mode_text;   // as the server says it: Slave_Pos, Current_Pos, No, 1, 0
   std::vector<std::uint32_t> ignore_server_ids;
-  std::string filters;           // replicate-do-db and its like, joined; "" for none
-  std::string tls;               // what must survive a repoint: allowed, CA, cert, key, verify, joined canonically
+  std::string filters;  // replicate-do-db and its like, joined; "" for none
+  std::string tls;      // what must survive a repoint: allowed, CA, cert, key, verify, joined canonically
   std::uint32_t heartbeat_period_ms = 0;
   std::uint32_t connect_retry_s = 0;
   std::uint32_t delay_s = 0;
-  std::int64_t seconds_behind = -1;   // -1: NULL
-  std::string received;          // MySQL: RECEIVED_TRANSACTION_SET
+  std::int64_t seconds_behind = -1;  // -1: NULL
+  std::string received;              // MySQL: RECEIVED_TRANSACTION_SET
   // Changes whenever anything at all (event or heartbeat) arrived from the source.
   std::string progress;
   // Changes whenever the applier got on. Together with `drained` it bounds the wait for a drain.
   std::string applied;
-  // All that was received is applied, as far as this one look can tell (mariadb.md 00: Exec=Read in the same file).
+  // All that was received is applied, as far as this one look can tell (mariadb.md 00: Exec=Read in the same
+  // file).
   bool drained_exact = false;
-  bool drained_idle = false;     // the applier says "has read all relay log": believe it in 3 looks in a row
+  bool drained_idle = false;  // the applier says "has read all relay log": believe it in 3 looks in a row
   bool operator==(const Link&) const = default;
 };
 
@@ -64,12 +65,13 @@ struct Link {
 struct ServerState {
   Version version;
   std::uint32_t server_id = 0;
-  std::string server_uuid;       // MySQL
-  std::uint32_t domain_id = 0;   // MariaDB
+  std::string server_uuid;      // MySQL
+  std::uint32_t domain_id = 0;  // MariaDB
   std::uint32_t port = 0;
-  std::uint64_t pid = 0;         // of mysqld where the kernel tells (unix socket peer); 0: not known
+  std::uint64_t pid = 0;  // of mysqld where the kernel tells (unix socket peer); 0: not known
   std::uint64_t uptime_s = 0;
-  std::int64_t started_unix_s = 0;   // the server's own clock minus its uptime: names this start of mysqld, +-1 s
+  std::int64_t started_unix_s =
+      0;  // the server's own clock minus its uptime: names this start of mysqld, +-1 s
   bool read_only = false;
   bool super_read_only = false;
   // What it has. MariaDB: gtid_binlog_state ("dom-server-seq,..."); MySQL: gtid_executed.
@@ -78,26 +80,29 @@ struct ServerState {
   std::string purged;
   // What it had when this start of mysqld opened its binlog (Gtid_list / Previous_gtids at that file's head).
   std::string at_start;
-  std::string slave_pos;         // MariaDB: gtid_slave_pos
+  std::string slave_pos;  // MariaDB: gtid_slave_pos
   std::string binlog_file;
   std::uint64_t binlog_pos = 0;
   std::vector<Link> links;
-  // Settings that the preconditions and `check` look at, by the server's own names; absent ones are not there.
+  // Settings that the preconditions and `check` look at, by the server's own names; absent ones are not
+  // there.
   std::vector<std::pair<std::string, std::string>> variables;
   const std::string* variable(std::string_view name) const;
-  const Link* link() const;      // the one with channel ""
+  const Link* link() const;  // the one with channel ""
   bool operator==(const ServerState&) const = default;
 };
 
 // How a call to a server failed. The kind is what decisions are made on; number and text are for people.
 enum class SqlErrorKind : std::uint8_t {
-  refused,      // nobody listens: ECONNREFUSED (2002, 2003 with that errno)
-  missing,      // no socket file (ENOENT): proves nothing about the process, somebody may have removed the file
+  refused,  // nobody listens: ECONNREFUSED (2002, 2003 with that errno)
+  missing,  // no socket file (ENOENT): proves nothing about the process, somebody may have removed the file
   unreachable,  // any other way in which no connection came about: time-out, no route, name not found
   lost,         // the connection broke (2006, 2013)
   timeout,      // our own deadline passed; the statement may still take effect
-  denied,       // the server answered and does not let us in or does not allow it (1045, 1040, 1698, 1227, 1142 ...)
-  server,       // the server answered with another error
+  denied,     // the server answered and does not let us in or does not allow it (1045, 1040, 1698, 1227, 1142
+              // ...)
+  server,     // the server answered with another error
+  no_socket,  // the socket file is missing: proves nothing about the process
 };
 const char* to_string(SqlErrorKind kind);
 struct SqlError {
@@ -111,7 +116,7 @@ using SqlResult = tl::expected<T, SqlError>;
 // One statement that changes something, with its own deadline. `label` is what the history calls the step.
 struct Statement {
   std::string sql;
-  std::string shown;             // the SQL with passwords struck out: the only form that is logged or shown
+  std::string shown;  // the SQL with passwords struck out: the only form that is logged or shown
   std::string label;
   Duration deadline{2'000'000};
   bool operator==(const Statement&) const = default;
@@ -121,10 +126,10 @@ struct Statement {
 struct Finding {
   enum class Severity : std::uint8_t { warning, error };
   Severity severity = Severity::error;
-  std::string code;              // stable word: log_slave_updates_off
-  std::string hazard;            // "H10"
-  std::string text;              // what is wrong, one sentence
-  std::string mend;              // what to do, exact
+  std::string code;    // stable word: log_slave_updates_off
+  std::string hazard;  // "H10"
+  std::string text;    // what is wrong, one sentence
+  std::string mend;    // what to do, exact
 };
 
 }  // namespace ringagent
