@@ -28,6 +28,7 @@ struct UpstreamView {
 
 struct NodeView {
   std::string name;
+  std::string id;                   // the member's UUID
   std::string role;
   bool in = false;
   bool vote = false;

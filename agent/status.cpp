@@ -1,0 +1,106 @@
+#include "agent/status.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ringagent {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+template <class T>
+Json value_or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+std::string bytes(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+Json problem(const ProblemView& view) {
+  return {{"severity", view.severity},
+          {"code", view.code},
+          {"node", text_or_null(view.node)},
+          {"text", view.text}};
+}
+
+Json upstream(const UpstreamView& view) {
+  return {{"node", view.node},
+          {"io", view.io},
+          {"sql", view.sql},
+          {"lag_ms", value_or_null(view.lag_ms)},
+          {"errno", view.error_number},
+          {"error", text_or_null(view.error)},
+          {"desired", view.desired}};
+}
+
+Json node(const NodeView& view) {
+  Json upstreams = Json::array();
+  for (const auto& u : view.upstreams) upstreams.push_back(upstream(u));
+  return {{"name", view.name},
+          {"id", view.id},
+          {"role", view.role},
+          {"in", view.in},
+          {"vote", view.vote},
+          {"reason", text_or_null(view.reason)},
+          {"agent", view.agent},
+          {"agent_version", text_or_null(view.agent_version)},
+          {"gossip_address", text_or_null(view.gossip_address)},
+          {"mysql", view.mysql},
+          {"mysql_why", text_or_null(view.mysql_why)},
+          {"mysql_version", text_or_null(view.mysql_version)},
+          {"server_id", view.server_id},
+          {"address", view.address},
+          {"read_only", value_or_null(view.read_only)},
+          {"upstreams", upstreams},
+          {"position", {{"mode", text_or_null(view.position_mode)}, {"value", text_or_null(view.position)}}},
+          {"stranded", view.stranded},
+          {"rejoin_in_ms", value_or_null(view.rejoin_in_ms)},
+          {"phase", text_or_null(view.phase)},
+          {"blocked", text_or_null(view.blocked)},
+          {"foreign", text_or_null(view.foreign)}};
+}
+
+}  // namespace
+
+std::string status_json(const Snapshot& s, std::int64_t age_ms) {
+  Json problems = Json::array();
+  for (const auto& p : s.problems) problems.push_back(problem(p));
+  Json nodes = Json::array();
+  for (const auto& n : s.nodes) nodes.push_back(node(n));
+  return bytes({{"format", kStatusFormat},
+                {"cluster", s.cluster},
+                {"node", s.node},
+                {"version", s.version},
+                {"generation", s.generation},
+                {"epoch", s.epoch},
+                {"head", text_or_null(s.head_hash)},
+                {"confirmed", s.confirmed},
+                {"age_ms", age_ms},
+                {"health", s.health},
+                {"problems", problems},
+                {"quorum",
+                 {{"voters", s.voters},
+                  {"needed", s.quorum_needed},
+                  {"reachable", s.quorum_reachable},
+                  {"held", s.quorum_held}}},
+                {"paused", s.paused},
+                {"paused_why", text_or_null(s.paused_why)},
+                {"ring", s.ring},
+                {"nodes", nodes}});
+}
+
+std::string plan_json(const Snapshot& s) {
+  return bytes({{"format", kStatusFormat},
+                {"node", s.node},
+                {"generation", s.generation},
+                {"epoch", s.epoch},
+                {"plan", s.plan},
+                {"why", text_or_null(s.plan_why)}});
+}
+
+int exit_code_of_health(std::string_view health) {
+  if (health == "ok") return 0;
+  return health == "degraded" ? 1 : 2;
+}
+
+}  // namespace ringagent
