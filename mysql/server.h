@@ -70,8 +70,9 @@ struct ServerState {
   std::uint32_t port = 0;
   std::uint64_t pid = 0;  // of mysqld where the kernel tells (unix socket peer); 0: not known
   std::uint64_t uptime_s = 0;
-  std::int64_t started_unix_s =
-      0;  // the server's own clock minus its uptime: names this start of mysqld, +-1 s
+  // The server's own clock minus its uptime, taken once for each connection: names this start of mysqld, +-1
+  // s.
+  std::int64_t started_unix_s = 0;
   bool read_only = false;
   bool super_read_only = false;
   // What it has. MariaDB: gtid_binlog_state ("dom-server-seq,..."); MySQL: gtid_executed.
@@ -99,10 +100,8 @@ enum class SqlErrorKind : std::uint8_t {
   unreachable,  // any other way in which no connection came about: time-out, no route, name not found
   lost,         // the connection broke (2006, 2013)
   timeout,      // our own deadline passed; the statement may still take effect
-  denied,     // the server answered and does not let us in or does not allow it (1045, 1040, 1698, 1227, 1142
-              // ...)
-  server,     // the server answered with another error
-  no_socket,  // the socket file is missing: proves nothing about the process
+  denied,  // the server answered and does not let us in or does not allow it (1045, 1040, 1227, 1142 ...)
+  server,  // the server answered with another error
 };
 const char* to_string(SqlErrorKind kind);
 struct SqlError {
