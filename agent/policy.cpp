@@ -251,7 +251,7 @@ Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
   next.reason = reason_of(view, items);
   next.evidence_class = to_string(items.front().evidence);
   next.proposer = name_of(*view.config, view.self);
-  return Wish{std::move(items), std::move(next), Duration{0}};
+  return Wish{std::move(items), std::move(next), Duration{0}, 0};
 }
 
 Config successor_of(const Config& head) {
@@ -314,7 +314,7 @@ std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
     out.insert(item.node);
     silent = silent || item.evidence == Evidence::silent;
   }
-  wish.wait = rank(view, wish.items.front().node, out) * view.rank_delay;
+  wish.rank = rank(view, wish.items.front().node, out);
   if (silent && removals.next_ripe_silent) wish.wait = std::max(wish.wait, *removals.next_ripe_silent);
   if (wish.items.front().evidence == Evidence::mysqld_down) {
     // Leave the others 5 ms to tell of their deaths, counted from the newest one that we heard of.
@@ -358,7 +358,7 @@ std::optional<Wish> wish_return(const View& view) {
   if (items.empty()) return std::nullopt;
   forget_old_flaps(view, next);
   Wish wish = make_wish(view, std::move(next), std::move(items));
-  wish.wait = rank(view, wish.items.front().node, {}) * view.rank_delay;
+  wish.rank = rank(view, wish.items.front().node, {});
   return wish;
 }
 
@@ -376,8 +376,8 @@ std::optional<Wish> wish_votes(const View& view) {
   next.reason = "the votes follow the agents that answer";
   next.evidence_class = to_string(Evidence::votes);
   next.proposer = name_of(*view.config, view.self);
-  Wish wish{{CanvassItem{view.self, Evidence::votes}}, std::move(next), Duration{0}};
-  wish.wait = rank(view, view.config->members.front().id, {}) * view.rank_delay;
+  Wish wish{{CanvassItem{view.self, Evidence::votes}}, std::move(next), Duration{0}, 0};
+  wish.rank = rank(view, view.config->members.front().id, {});
   return wish;
 }
 

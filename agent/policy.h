@@ -54,7 +54,6 @@ struct View {
   Duration silence{0};
   Duration hung_after{0};
   Duration grace{0};
-  Duration rank_delay{10'000};             // 3 round trips and 2 fsyncs
   bool replay_stranded = true;
   Duration replay_max_age{0};
 };
@@ -63,7 +62,8 @@ struct View {
 struct Wish {
   std::vector<CanvassItem> items;          // empty: nothing is wished
   Config next;
-  Duration wait{0};                        // not before this has passed (rank, collection window)
+  Duration wait{0};                        // not before this has passed (collection window)
+  int rank = 0;                            // living agents nearer downstream: they go first, rank_delay each
 };
 struct Decision {
   std::optional<Wish> wish;

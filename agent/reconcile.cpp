@@ -1,0 +1,237 @@
+#include "agent/reconcile.h"
+
+#include <algorithm>
+
+#include "agent/positions.h"
+#include "mysql/gtid.h"
+
+namespace ringagent {
+namespace {
+
+Plan blocked(std::string why) {
+  Plan plan;
+  plan.blocked = true;
+  plan.why = std::move(why);
+  return plan;
+}
+
+Plan deed(Deed what, std::vector<Statement> statements, std::string why) {
+  Plan plan;
+  plan.deed = what;
+  plan.statements = std::move(statements);
+  plan.why = std::move(why);
+  return plan;
+}
+
+std::string name_at(const Config& config, const Address& address) {
+  for (const Member& member : config.members) {
+    if (member.mysql == address) return member.name;
+  }
+  return address.str();
+}
+
+bool stopped_without_error(const Link& link) {
+  return (link.io == IoState::stopped && link.io_errno == 0) || (!link.sql_running && link.sql_errno == 0);
+}
+
+// What a person did to the link since this agent last finished with it, or "".
+std::string foreign_change(const Situation& s, const Link& link, const std::optional<Address>& wanted) {
+  const bool ours = !s.intent.source.empty() && !s.intent.working && s.intent.started_unix_s == s.server->started_unix_s;
+  if (!ours) return {};
+  if (link.source != s.intent.source && (!wanted || link.source != *wanted)) {
+    return "the link was pointed at " + link.source.str() + " by hand; `ringagent resume` puts it back";
+  }
+  if (stopped_without_error(link)) {
+    const char* what = link.io == IoState::stopped ? (link.sql_running ? "receiving" : "replication") : "applying";
+    return std::string(what) + " was stopped by hand; `ringagent resume` starts it again";
+  }
+  return {};
+}
+
+std::string sql_error_text(const Link& link) {
+  return "the applier stopped on error " + std::to_string(link.sql_errno) +
+         (link.sql_transaction.empty() ? "" : " at transaction " + link.sql_transaction) + ": " + link.sql_error +
+         " (never skipped by RingAgent: mend the row, then START the replica)";
+}
+
+// Why this server must not be touched at all, or "".
+std::string unfit(const Situation& s, const Link* link) {
+  if (s.server->links.size() > 1) return "the server has more than one replication channel: RingAgent keeps rings of one";
+  if (link == nullptr) return {};
+  if (!link->uses_gtid) return "the link does not use GTIDs (it says " + link->gtid_mode_text + "): change it by hand, see `ringagent check`";
+  if (!link->ignore_server_ids.empty()) return "the link ignores the events of some server_ids: clear IGNORE_SERVER_IDS by hand";
+  return {};
+}
+
+// May the wanted source serve this server? Only what the source can no longer give matters; what it does not have yet
+// will come to it round the ring.
+std::optional<Plan> source_unfit(const Situation& s, const Link* link, const Member& source) {
+  if (s.source == nullptr) return blocked("waiting for " + source.name + ": neither its agent nor its server has answered yet");
+  const std::uint8_t flavor = static_cast<std::uint8_t>(s.server->version.flavor);
+  std::string have = s.server->executed;
+  if (link != nullptr && !link->received.empty()) have += (have.empty() ? "" : ",") + link->received;
+  if (contains_all(flavor, have, s.source->purged)) return std::nullopt;
+  Plan plan = blocked("needs reseed: " + source.name + " has purged transactions that this server lacks: " +
+                      missing_text(flavor, have, s.source->purged));
+  plan.needs_reseed = plan.why;
+  return plan;
+}
+
+Plan repoint_plan(const Situation& s, const Dialect& dialect, const Link& link, const Member& source) {
+  if (!link.sql_running && link.sql_errno != 0) return blocked(sql_error_text(link));
+  if (auto no = source_unfit(s, &link, source)) return *no;
+  auto statements = dialect.repoint(link, source.mysql);
+  if (!statements) return blocked(statements.error().text);
+  Plan plan = deed(Deed::repoint, std::move(*statements),
+                   "repoint from " + name_at(*s.config, link.source) + " to " + source.name);
+  plan.source = source.mysql;
+  // MariaDB throws the relay log away at a repoint; MySQL keeps it, and its applier goes on all the while.
+  plan.drain = dialect.version().flavor == Flavor::mariadb && !s.old_source_well && link.sql_running;
+  return plan;
+}
+
+// The link points where it should: does it run?
+Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, const Member& source) {
+  Plan plan;
+  plan.why = "follows " + source.name;
+  if (link.sql_errno != 0 && !link.sql_running) {
+    // What is received meanwhile is kept; nothing is decided over the head of a person.
+    plan = blocked(sql_error_text(link));
+    return plan;
+  }
+  if (link.io != IoState::stopped && link.sql_running) {
+    plan.link_fits = true;
+    if (link.io == IoState::connecting && link.io_errno != 0) {
+      plan.why = "connecting to " + source.name + ": error " + std::to_string(link.io_errno) + ": " + link.io_error;
+    }
+    return plan;
+  }
+  if (auto no = source_unfit(s, &link, source)) return *no;
+  plan = link.sql_running ? deed(Deed::start_receiver, dialect.start_receiver(), "start receiving from " + source.name + " again")
+                          : deed(Deed::start_link, dialect.start_link(), "start following " + source.name);
+  if (link.io_errno != 0) plan.why += " (stopped by error " + std::to_string(link.io_errno) + ": " + link.io_error + ")";
+  plan.source = source.mysql;
+  return plan;
+}
+
+Plan without_upstream(const Situation& s, const Dialect& dialect, const Link* link) {
+  if (link == nullptr || (link->io == IoState::stopped && !link->sql_running)) {
+    Plan plan;
+    plan.link_fits = true;
+    plan.why = "there is nobody to follow";
+    return plan;
+  }
+  if (link->io == IoState::stopped && !link->sql_running) return {};
+  Plan plan = deed(Deed::stop_link, dialect.stop_link(), "stop following " + name_at(*s.config, link->source) +
+                                                              ": it is out of the ring and not checked");
+  plan.drain = link->sql_running;
+  plan.source = link->source;
+  return plan;
+}
+
+Plan link_plan(const Situation& s, const Dialect& dialect) {
+  const Link* link = s.server->link();
+  if (const std::string no = unfit(s, link); !no.empty()) return blocked(no);
+  const auto up = upstream(*s.config, s.self);
+  const Member* source = up ? s.config->find(*up) : nullptr;
+  if (link != nullptr) {
+    const std::string by_hand = foreign_change(s, *link, source ? std::optional<Address>(source->mysql) : std::nullopt);
+    if (!by_hand.empty()) {
+      Plan plan = blocked(by_hand);
+      plan.foreign = by_hand;
+      return plan;
+    }
+  }
+  if (!s.start_checked) return blocked("this start of mysqld has not been checked against the others yet");
+  if (source == nullptr) return without_upstream(s, dialect, link);
+  if (link != nullptr && link->source == source->mysql) return running_plan(s, dialect, *link, *source);
+  if (link != nullptr) return repoint_plan(s, dialect, *link, *source);
+  if (auto no = source_unfit(s, nullptr, *source)) return *no;
+  auto statements = dialect.create_link(source->mysql, s.link_settings);
+  if (!statements) return blocked(statements.error().text);
+  Plan plan = deed(Deed::create_link, std::move(*statements), "follow " + source->name);
+  plan.source = source->mysql;
+  return plan;
+}
+
+// An out node takes no writes, unless only the way to it was bad; an unsafe or unchecked one never does.
+bool wants_read_only(const Situation& s, const Member& self) {
+  if (self.role == Role::leaf) return false;
+  if (!s.unsafe.empty() || s.fence_without_quorum) return true;
+  if (!s.start_checked) return !s.adopted;
+  if (self.in) return false;
+  return self.out_class != to_string(Evidence::link) && self.out_class != to_string(Evidence::stuck);
+}
+
+bool knows_own_domain(const ServerState& server) {
+  auto set = GtidSet::parse(server.version.flavor, server.executed);
+  if (!set) return true;
+  const std::vector<std::uint32_t> domains = set->domains();
+  return std::find(domains.begin(), domains.end(), server.domain_id) != domains.end();
+}
+
+}  // namespace
+
+const char* to_string(Deed deed) {
+  switch (deed) {
+    case Deed::none: return "nothing";
+    case Deed::set_read_only: return "set read_only";
+    case Deed::stop_link: return "stop link";
+    case Deed::create_link: return "create link";
+    case Deed::repoint: return "repoint";
+    case Deed::start_link: return "start link";
+    case Deed::start_receiver: return "start receiving";
+    case Deed::prime: return "prime domain";
+    case Deed::lift_read_only: return "lift read_only";
+  }
+  return "?";
+}
+
+std::string Intent::text() const {
+  return source.empty() ? "" : source.str() + "|" + (working ? "working" : "done") + "|" + std::to_string(started_unix_s);
+}
+
+Intent Intent::parse(const std::string& text) {
+  Intent intent;
+  const std::size_t a = text.find('|');
+  const std::size_t b = text.rfind('|');
+  if (a == std::string::npos || b <= a) return intent;
+  if (auto address = Address::parse(text.substr(0, a))) intent.source = *address;
+  intent.working = text.substr(a + 1, b - a - 1) == "working";
+  intent.started_unix_s = std::strtoll(text.c_str() + b + 1, nullptr, 10);
+  return intent;
+}
+
+Plan reconcile(const Situation& s) {
+  const Member* self = s.config->find(s.self);
+  if (self == nullptr) return blocked("this node is not a member of the ring");
+  if (self->role == Role::witness) return {};
+  auto dialect = Dialect::for_server(s.server->version);
+  if (!dialect) return blocked(dialect.error().text);
+
+  const bool want_read_only = wants_read_only(s, *self);
+  if (want_read_only && !s.server->read_only) {
+    return deed(Deed::set_read_only, dialect->set_read_only(), s.unsafe.empty() ? "out of the ring: no writes" : s.unsafe);
+  }
+  const Link* link = s.server->link();
+  if (!s.unsafe.empty()) {
+    if (link != nullptr && (link->io != IoState::stopped || link->sql_running)) {
+      return deed(Deed::stop_link, dialect->stop_link(), s.unsafe);
+    }
+    return blocked(s.unsafe);
+  }
+  Plan plan = link_plan(s, *dialect);
+  if (plan.deed != Deed::none || plan.blocked || !plan.link_fits) return plan;
+  if (s.server->version.flavor == Flavor::mariadb && self->role == Role::ring && !knows_own_domain(*s.server)) {
+    return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
+  }
+  const bool linked = s.link_verified || !upstream(*s.config, s.self);
+  if (!want_read_only && s.server->read_only && s.read_only_is_ours && linked) {
+    Plan lift = deed(Deed::lift_read_only, dialect->lift_read_only(), "in the ring: writes may go on");
+    lift.link_fits = true;
+    return lift;
+  }
+  return plan;
+}
+
+}  // namespace ringagent
