@@ -104,9 +104,9 @@ class FactTable {
   Stamp version(const NodeId& id) const;
   void learnt(const NodeId& id, const Stamp& before, const Stamp& after, Time now);
   void check_clone(const NodeRecord& record);
-  void add_recent(std::vector<DigestEntry>& digest, std::size_t limit, bool hot) const;
-  const NodeRecord* newer_than(const DigestEntry& entry) const;
-  std::size_t names() const;
+  void add_recent(std::vector<DigestEntry>& digest, const std::map<std::uint64_t, NodeId>& by_age,
+                  std::size_t limit) const;
+  std::size_t names(const NodeId& owner) const;
 
   NodeId self_;
   std::mt19937_64 random_;

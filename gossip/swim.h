@@ -170,6 +170,7 @@ class Swim {
     bool helped = false;               // a helper answered, whatever it said
     std::set<NodeId> voices;           // others who suspect it at this incarnation
     std::optional<Rumour> accusation;  // the strongest heard at this incarnation; told to its face
+    Time accused = Time::min();        // when it last got stronger or another voice joined
   };
   struct Relay {  // a ping on behalf of `asker`
     NodeId asker;
@@ -182,32 +183,43 @@ class Swim {
 
   Peer* find(const NodeId& id);
   const Peer* find(const NodeId& id) const;
-  bool admit(const NodeId& from, std::uint32_t boot);
   void set_state(Peer& peer, Liveness state);
-  void send_ping(Peer& peer, Time now, Out& out);
-  void look(Peer& peer, Time now, Out& out);
-  void ask_helpers(Peer& peer, std::size_t count, Out& out);
-  void forget_doubt(Peer& peer);
-  void reprieve(Peer& peer);
-  void answered(Peer& peer, const Flight& flight, Time now);
-  void suspect(Peer& peer, Time now);
-  void bury(Peer& peer, Liveness state);
-  void judge(Peer& peer, Time now);
-  void hear(const NodeId& sender, const std::vector<Rumour>& rumours, Time now, Out& out);
-  void hear_of_self(const Rumour& rumour);
-  void hear_accusation(Peer& peer, const Rumour& rumour, Time now, Out& out);
-  void announce_self();
-  void aware(int change);
-  void tick_peer(Peer& peer, Time now, Out& out);
-  void tick_relays(Time now, Out& out);
-  void tick_rounds(Time now, Out& out);
-  Peer* next_in_order(std::size_t& position, bool dead);
-  void send(const NodeId& to, Body body, Out& out) const;
-  std::vector<Rumour> rumours_for(const NodeId& to);
+  void note_timer(const Peer& peer);
+
+  Duration base_timeout(const Peer& peer) const;
   Duration timeout(const Peer& peer) const;
   Duration retry(const Peer& peer) const;
   Duration patience(const Peer& peer) const;
   Time peer_due(const Peer& peer) const;
+  bool wants_helpers(const Peer& peer) const;
+
+  void send_ping(Peer& peer, Time now, Out& out);
+  void look(Peer& peer, Duration gap, Time now, Out& out);
+  void look_prompted(Peer& peer, Time now, Out& out);
+  void ask_helpers(Peer& peer, std::size_t count, Out& out);
+  void forget_doubt(Peer& peer);
+  void reprieve(Peer& peer);
+  void answered(Peer& peer, const Flight& flight, Time now);
+  void suspect(Peer& peer, Time now, Out& out);
+  void bury(Peer& peer, Liveness state);
+  void accuse(Peer& peer, Liveness state);
+
+  void tick_peer(Peer& peer, Time now, Out& out);
+  void tick_relays(Time now, Out& out);
+  void tick_rounds(Time now, Out& out);
+  Peer* next_of_round();
+  Peer* longest_unasked_of_the_gone();
+
+  bool admit(const NodeId& from, std::uint32_t boot);
+  void know(Peer& peer, Incarnation incarnation);
+  void send(const NodeId& to, Body body, Out& out) const;
+  std::vector<Rumour> rumours_for(const NodeId& to);
+  void hear(const NodeId& sender, const std::vector<Rumour>& rumours, Time now, Out& out);
+  void hear_refutation(Peer& peer, const Rumour& rumour, Time now, Out& out);
+  void hear_accusation(Peer& peer, const NodeId& sender, const Rumour& rumour, Time now, Out& out);
+  void hear_of_self(const Rumour& rumour);
+  void announce_self();
+  void aware(int change);
   Duration random_below(Duration limit);
 
   NodeId self_;
@@ -219,7 +231,6 @@ class Swim {
   std::vector<NodeId> order_;  // all peers, shuffled anew at each turn of the round-robin
   std::vector<NodeId> sweep_;  // new members, still to be pinged for the first time
   std::size_t round_position_ = 0;
-  std::size_t dead_position_ = 0;
   Time round_due_{};
   Time dead_due_{};
   Time sweep_due_{};
