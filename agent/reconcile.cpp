@@ -115,16 +115,16 @@ Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, 
 }
 
 Plan without_upstream(const Situation& s, const Dialect& dialect, const Link* link) {
-  if (link == nullptr || (link->io == IoState::stopped && !link->sql_running)) {
+  const bool mariadb = dialect.version().flavor == Flavor::mariadb;
+  if (link == nullptr || (link->io == IoState::stopped && !(mariadb && link->sql_running))) {
     Plan plan;
     plan.link_fits = true;
     plan.why = "there is nobody to follow";
     return plan;
   }
-  if (link->io == IoState::stopped && !link->sql_running) return {};
-  Plan plan = deed(Deed::stop_link, dialect.stop_link(), "stop following " + name_at(*s.config, link->source) +
-                                                              ": it is out of the ring and not checked");
-  plan.drain = link->sql_running;
+  Plan plan = deed(Deed::stop_link, dialect.stop_receiving(),
+                   "stop following " + name_at(*s.config, link->source) + ": it is out of the ring and not checked");
+  plan.drain = mariadb && link->sql_running;
   plan.source = link->source;
   return plan;
 }

@@ -1,0 +1,190 @@
+#include "agent/history.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <deque>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "agent/text.h"
+
+namespace ringagent {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Error system_error(const std::string& what, const std::string& path) {
+  return Error{what + " " + path + ": " + std::strerror(errno)};
+}
+
+double milliseconds(std::int64_t us) {
+  return static_cast<double>(us) / 1000.0;
+}
+
+std::string line_of(const HistoryEntry& entry, std::uint64_t seq, std::chrono::system_clock::time_point at) {
+  Json steps = Json::array();
+  for (const auto& step : entry.steps) {
+    steps.push_back({{"name", step.name}, {"took_ms", milliseconds(step.took_us)}});
+  }
+  const Json json = {{"seq", seq},           {"time", iso_time(at)},
+                     {"kind", entry.kind},   {"generation", entry.generation},
+                     {"epoch", entry.epoch}, {"what", entry.what},
+                     {"why", entry.why},     {"who", entry.who},
+                     {"ok", entry.ok},       {"took_ms", milliseconds(entry.took_us)},
+                     {"steps", steps}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// The seq of a whole, sound line; none for a torn one.
+std::optional<std::uint64_t> seq_of(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  const auto it = json.find("seq");
+  if (it == json.end() || !it->is_number_unsigned()) return std::nullopt;
+  return it->get<std::uint64_t>();
+}
+
+}  // namespace
+
+struct History::Impl {
+  std::string path;
+  std::size_t bytes_max = kBytesMax;
+  mutable std::mutex mutex;
+  int fd = -1;
+  std::size_t bytes = 0;  // of the current file
+  bool torn = false;      // the file does not end with a newline
+  std::uint64_t last_seq = 0;
+
+  ~Impl() {
+    if (fd >= 0) ::close(fd);
+  }
+
+  Result<void> open_file() {
+    fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) return tl::unexpected(system_error("cannot open", path));
+    struct stat st {};
+    if (::fstat(fd, &st) != 0) return tl::unexpected(system_error("cannot look at", path));
+    bytes = static_cast<std::size_t>(st.st_size);
+    char end = '\n';
+    if (bytes > 0 && ::pread(fd, &end, 1, st.st_size - 1) != 1) {
+      return tl::unexpected(system_error("cannot read", path));
+    }
+    torn = end != '\n';
+    return {};
+  }
+
+  // Files, oldest first.
+  std::vector<std::string> paths() const { return {path + ".1", path}; }
+
+  void find_last_seq() {
+    for (const auto& file : paths()) {
+      std::ifstream in(file);
+      for (std::string line; std::getline(in, line);) last_seq = std::max(last_seq, seq_of(line).value_or(0));
+    }
+  }
+
+  Result<void> rotate() {
+    if (::rename(path.c_str(), (path + ".1").c_str()) != 0)
+      return tl::unexpected(system_error("cannot rename", path));
+    ::close(fd);
+    fd = -1;
+    return open_file();
+  }
+
+  Result<void> append(const std::string& text) {
+    std::size_t done = 0;
+    while (done < text.size()) {
+      const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return tl::unexpected(system_error("cannot write", path));
+      done += static_cast<std::size_t>(n);
+      bytes += static_cast<std::size_t>(n);
+      torn = done < text.size();
+    }
+    return {};
+  }
+};
+
+History::History(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+History::~History() = default;
+
+Result<std::unique_ptr<History>> History::open(std::string path, std::size_t bytes_max) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = std::move(path);
+  impl->bytes_max = bytes_max;
+  if (auto opened = impl->open_file(); !opened) return tl::unexpected(opened.error());
+  impl->find_last_seq();
+  return std::unique_ptr<History>(new History(std::move(impl)));
+}
+
+Result<void> History::add(const HistoryEntry& entry, std::chrono::system_clock::time_point at) {
+  const std::lock_guard lock(impl_->mutex);
+  const std::string line = line_of(entry, impl_->last_seq + 1, at);
+  if (impl_->fd < 0) {  // a rotation failed half-way
+    if (auto opened = impl_->open_file(); !opened) return opened;
+  }
+  if (impl_->bytes > 0 && impl_->bytes + line.size() > impl_->bytes_max) {
+    if (auto rotated = impl_->rotate(); !rotated) return rotated;
+  }
+  if (auto written = impl_->append(impl_->torn ? "\n" + line : line); !written) return written;
+  ++impl_->last_seq;
+  return {};
+}
+
+std::vector<std::string> History::last(std::size_t count, std::uint64_t after) const {
+  const std::lock_guard lock(impl_->mutex);
+  count = std::min(count, kReadMax);
+  if (count == 0 || after >= impl_->last_seq) return {};
+  std::deque<std::string> kept;
+  for (const auto& file : impl_->paths()) {
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) {
+      const auto seq = seq_of(line);
+      if (!seq || *seq <= after) continue;
+      kept.push_back(std::move(line));
+      if (kept.size() > count) kept.pop_front();
+    }
+  }
+  return {std::make_move_iterator(kept.begin()), std::make_move_iterator(kept.end())};
+}
+
+std::string iso_time(std::chrono::system_clock::time_point at) {
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch()).count();
+  const auto seconds = static_cast<std::time_t>(ms >= 0 ? ms / 1000 : (ms - 999) / 1000);
+  std::tm tm{};
+  ::gmtime_r(&seconds, &tm);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", tm.tm_year + 1900, tm.tm_mon + 1,
+                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ms - seconds * 1000);
+}
+
+std::string history_text(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (!json.is_object()) return printable(line) + "\n";
+  const auto text = [&](const char* key) { return printable(json.value(key, std::string())); };
+  const auto took = [](const Json& of) { return fmt::format("{:.1f} ms", of.value("took_ms", 0.0)); };
+  std::string out = text("time") + "  ";
+  if (text("kind") == "epoch") out += fmt::format("epoch {}: ", json.value("epoch", std::uint64_t{0}));
+  out += text("what");
+  if (!text("why").empty()) out += " because " + text("why");
+  if (!text("who").empty()) out += " (" + text("who") + ")";
+  if (!json.value("ok", true)) out += " FAILED";
+  if (json.value("took_ms", 0.0) > 0) out += ", " + took(json);
+  out += "\n";
+  std::string steps;
+  for (const auto& step : json.value("steps", Json::array())) {
+    if (!step.is_object()) continue;
+    steps += (steps.empty() ? "" : ", ") + printable(step.value("name", std::string())) + " " + took(step);
+  }
+  return steps.empty() ? out : out + "    " + steps + "\n";
+}
+
+}  // namespace ringagent

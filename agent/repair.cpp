@@ -1,0 +1,196 @@
+#include "agent/repair.h"
+
+#include <algorithm>
+
+namespace ringagent {
+namespace {
+
+constexpr Duration kBackoffMin = 100ms;
+constexpr Duration kBackoffMax = 10s;
+constexpr Duration kLookAgain = 300ms;        // a 1236 can arrive after the IO thread has said Yes (mariadb.md 00)
+constexpr Duration kVerifyLimit = 10s;
+constexpr int kIdleLooks = 3;
+
+bool touches_link(Deed deed) {
+  return deed == Deed::create_link || deed == Deed::repoint || deed == Deed::start_link || deed == Deed::start_receiver ||
+         deed == Deed::stop_link;
+}
+bool starts_link(Deed deed) { return touches_link(deed) && deed != Deed::stop_link; }
+
+std::int64_t us(Duration d) { return d.count(); }
+
+}  // namespace
+
+bool Repair::drained(const LocalServer& server) const {
+  const Link* link = server.link();
+  if (link == nullptr || server.state_at() < began_) return false;
+  return link->drained_exact || !link->sql_running || server.idle_looks() - idle_looks_then_ >= kIdleLooks;
+}
+
+void Repair::begin(const Plan& plan, const LocalServer& server, const Head& head, Time now, RepairOut& out) {
+  plan_ = plan;
+  head_ = head;
+  began_ = step_began_ = now;
+  next_ = 0;
+  steps_.clear();
+  trouble_.clear();
+  idle_looks_then_ = server.idle_looks();
+  if (touches_link(plan.deed)) {
+    out.intent = Intent{plan.source, true, server.started_unix_s()};
+    link_verified_ = false;
+  }
+  out.log.push_back({LogLevel::info, plan.why});
+  if (!plan.drain) {
+    run_next(server, now, out);
+    return;
+  }
+  state_ = State::draining;
+  out.look = true;
+}
+
+void Repair::run_next(const LocalServer& server, Time now, RepairOut& out) {
+  if (next_ == plan_.statements.size()) {
+    finish(server, now, out);
+    return;
+  }
+  state_ = State::running;
+  step_began_ = now;
+  out.run.push_back({++ticket_, plan_.statements[next_]});
+}
+
+void Repair::on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out) {
+  if (state_ != State::running || ran.ticket != ticket_) return;
+  steps_.push_back({plan_.statements[next_].label, us(ran.took)});
+  if (ran.error) {
+    std::string what = plan_.statements[next_].shown + ": " + ran.error->text;
+    if (ran.error->kind == SqlErrorKind::timeout) what += " (it may still take effect: looking again)";
+    give_up(std::move(what), now, out);
+    return;
+  }
+  ++next_;
+  run_next(server, now, out);
+}
+
+void Repair::finish(const LocalServer& server, Time now, RepairOut& out) {
+  out.look = true;
+  if (plan_.deed == Deed::set_read_only) out.made_read_only = true;
+  if (plan_.deed == Deed::lift_read_only) out.lifted_read_only = true;
+  if (!starts_link(plan_.deed)) {
+    done(now, out);
+    return;
+  }
+  state_ = State::verifying;
+  ready_at_ = now;
+  const Link* link = server.link();
+  progress_then_ = link == nullptr ? "" : link->progress;
+}
+
+// A repoint is done when the link runs, has been looked at again after a moment, and something has arrived.
+void Repair::verify(const LocalServer& server, Time now, RepairOut& out) {
+  const Link* link = server.link();
+  if (server.state_at() < ready_at_) {
+    out.look = true;
+    return;
+  }
+  if (link == nullptr || link->source != plan_.source) {
+    give_up("the link does not point at " + plan_.source.str() + " after the statements were answered", now, out);
+    return;
+  }
+  if (link->io == IoState::stopped && link->io_errno != 0) {
+    give_up("the link to " + plan_.source.str() + " stopped with error " + std::to_string(link->io_errno) + ": " + link->io_error,
+            now, out);
+    return;
+  }
+  const bool arrived = link->progress != progress_then_ && link->io == IoState::running;
+  if (arrived && link->sql_running && now - ready_at_ >= kLookAgain) {
+    link_verified_ = true;
+    steps_.push_back({"verify", us(now - ready_at_)});
+    out.intent = Intent{plan_.source, false, server.started_unix_s()};
+    done(now, out);
+    return;
+  }
+  if (now - ready_at_ > kVerifyLimit) {
+    give_up("nothing has arrived from " + plan_.source.str() + " for " + std::to_string(us(now - ready_at_) / 1'000'000) +
+                " s since the link was started",
+            now, out);
+  }
+}
+
+void Repair::done(Time now, RepairOut& out) {
+  HistoryEntry entry;
+  entry.kind = "action";
+  entry.generation = head_.generation;
+  entry.epoch = head_.epoch;
+  entry.what = to_string(plan_.deed);
+  entry.why = plan_.why;
+  entry.steps = steps_;
+  entry.took_us = us((starts_link(plan_.deed) ? ready_at_ : now) - began_);
+  out.history.push_back(std::move(entry));
+  state_ = State::idle;
+  trouble_.clear();
+  backoff_ = Duration{0};
+  not_before_ = Time{0};
+}
+
+void Repair::give_up(std::string why, Time now, RepairOut& out) {
+  const bool news = why != trouble_;
+  trouble_ = std::move(why);
+  backoff_ = std::clamp(backoff_ * 2, kBackoffMin, kBackoffMax);
+  not_before_ = now + backoff_;
+  state_ = State::idle;
+  out.look = true;
+  if (!news) return;
+  out.log.push_back({LogLevel::warning, std::string(to_string(plan_.deed)) + " failed: " + trouble_});
+  HistoryEntry entry;
+  entry.kind = "action";
+  entry.generation = head_.generation;
+  entry.epoch = head_.epoch;
+  entry.what = to_string(plan_.deed);
+  entry.why = plan_.why + "; failed: " + trouble_;
+  entry.steps = steps_;
+  entry.took_us = us(now - began_);
+  entry.ok = false;
+  out.history.push_back(std::move(entry));
+}
+
+void Repair::advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out) {
+  const bool stale = head != head_ || !permitted;
+  switch (state_) {
+    case State::running: return;  // the answer decides; between two statements the next look does
+    case State::draining:
+      if (stale || plan.deed != plan_.deed || plan.source != plan_.source) {
+        state_ = State::idle;
+        break;
+      }
+      if (!drained(server)) {
+        trouble_ = now - began_ < 1s ? "" : "waiting until everything received is applied";
+        return;
+      }
+      steps_.push_back({"drain", us(now - began_)});
+      trouble_.clear();
+      run_next(server, now, out);
+      return;
+    case State::verifying:
+      if (stale) {
+        state_ = State::idle;
+        break;
+      }
+      verify(server, now, out);
+      return;
+    case State::idle: break;
+  }
+  if (plan.deed == Deed::none) {
+    if (plan.link_fits) trouble_.clear();
+    return;
+  }
+  // Only a look taken after the last deed may start another one.
+  if (!permitted || now < not_before_ || server.state_at() < step_began_) return;
+  begin(plan, server, head, now, out);
+}
+
+Time Repair::next_due() const {
+  if (state_ == State::verifying) return std::max(ready_at_ + kLookAgain, step_began_);
+  return state_ == State::idle && not_before_ > Time{0} ? not_before_ : Time::max();
+}
+
+}  // namespace ringagent
