@@ -9,6 +9,7 @@ import sys
 from .agent_config import parse_setting
 from .base import LabError
 from .lab import Lab
+from .selftest import selftest
 
 EPILOG = """examples:
   scripts/lab up --nodes 4 --flavor mariadb --no-agents
@@ -66,6 +67,8 @@ def parser():
     command("sql", "run SQL at a node as root", node, (["statement"], {}))
     command("exec", "run a command where a node lives (its namespace)", node, (["words"], {"nargs": argparse.REMAINDER}))
     command("collect", "copy all logs and states to one place", (["target"], {"nargs": "?"}))
+    command("selftest", "does the lab work, and does its audit fail when it should?", (["--flavor"], {"choices": ["mariadb", "mysql"], "default": "mariadb"}),
+            (["--netns"], flag))
     command("down", "end and remove everything of this lab", (["--keep"], {**flag, "help": "keep the directory"}))
     return top
 
@@ -104,6 +107,9 @@ def audit(lab, args):
 def execute(lab, args):
     if args.command == "up":
         return start(lab, args)
+    if args.command == "selftest":
+        with lab:
+            return selftest(lab, args.flavor, args.netns)
     if args.command == "down":
         return lab.down(args.keep)
     if not lab.nodes:

@@ -110,9 +110,9 @@ class Writer(threading.Thread):
                        f"INSERT INTO ctr VALUES ({o},1) ON DUPLICATE KEY UPDATE n=n+1")
 
     def change_schema(self):
-        now, then = f"ddl_{self.origin}_{self.seq}", f"ddl_{self.origin}_{self.seq - 750}"
-        for sql in (f"CREATE TABLE {now} (id INT PRIMARY KEY, a INT)", f"INSERT INTO {now} VALUES (1,1),(2,2)",
-                    f"ALTER TABLE {now} ADD COLUMN b INT NOT NULL DEFAULT 7", f"DROP TABLE IF EXISTS {then}"):
+        table = f"ddl_{self.origin}_{self.seq // 150 % 5}"  # five tables, made anew in turn
+        for sql in (f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} (id INT PRIMARY KEY, a INT)",
+                    f"INSERT INTO {table} VALUES (1,1),(2,2)", f"ALTER TABLE {table} ADD COLUMN b INT NOT NULL DEFAULT 7"):
             self.connection.run(sql)
 
 
