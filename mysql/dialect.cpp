@@ -107,7 +107,7 @@ std::optional<Error> wrong_account(const Version& version, const LinkSettings& s
     return Error{
         "[replication] the password has more than the 96 characters that MariaDB takes for a replication "
         "link"};
-  if (settings.tls == ReplicationTls::verify_ca && settings.ca_file.empty())
+  if (settings.tls == TlsMode::verify_ca && settings.ca_file.empty())
     return Error{"[replication] tls = \"verify_ca\" needs ca = FILE"};
   return std::nullopt;
 }
@@ -259,8 +259,8 @@ Statement Dialect::change(std::string label, const std::vector<Option>& options)
 }
 
 std::vector<Option> Dialect::account_options(const LinkSettings& settings) const {
-  const bool tls = settings.tls != ReplicationTls::off;
-  const bool verify = settings.tls == ReplicationTls::verify_ca;
+  const bool tls = settings.tls != TlsMode::off;
+  const bool verify = settings.tls == TlsMode::verify_ca;
   std::vector<Option> options = {{"USER", quote(settings.user)},
                                  {"PASSWORD", quote(settings.password), true},
                                  {"CONNECT_RETRY", std::to_string(std::max(1U, settings.connect_retry_s))},

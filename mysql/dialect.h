@@ -43,13 +43,14 @@ struct Rows {
 // "10.11.19-MariaDB-0+deb12u1-log" or "8.0.36-28" as the server sends it (SELECT VERSION() or the greeting).
 Version parse_version(std::string_view text);
 
-enum class ReplicationTls : std::uint8_t { off, required, verify_ca };
+// How a connection is protected: a link between two servers, or the agent's own.
+enum class TlsMode : std::uint8_t { off, required, verify_ca };
 
 // What a link that the agent creates gets ([replication] in ringagent.toml).
 struct LinkSettings {
   std::string user;
   std::string password;
-  ReplicationTls tls = ReplicationTls::off;
+  TlsMode tls = TlsMode::off;
   std::string ca_file;  // as the *server* sees the path; needed for verify_ca
   std::uint32_t heartbeat_period_ms = 500;
   std::uint32_t connect_retry_s = 1;
@@ -140,6 +141,6 @@ class Dialect {
 // A string literal. Every connection of `mysql/client` sets its own sql_mode, so that a backslash is an
 // escape whatever the server's default says; statements printed for a person begin with the same SET.
 std::string quote(std::string_view text);
-inline constexpr std::string_view kSessionMode = "SET SESSION sql_mode=''";
+inline constexpr std::string_view kSessionSetup = "SET SESSION sql_mode='', autocommit=1";
 
 }  // namespace ringagent
