@@ -12,15 +12,14 @@
 #include <deque>
 #include <fstream>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "agent/text.h"
+#include "agent/json_read.h"
 
 namespace ringagent {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using json_read::Json;
 
 Error system_error(const std::string& what, const std::string& path) {
   return Error{what + " " + path + ": " + std::strerror(errno)};
@@ -167,22 +166,24 @@ std::string iso_time(std::chrono::system_clock::time_point at) {
 }
 
 std::string history_text(const std::string& line) {
+  using namespace json_read;
   const Json json = Json::parse(line, nullptr, false);
   if (!json.is_object()) return printable(line) + "\n";
-  const auto text = [&](const char* key) { return printable(json.value(key, std::string())); };
-  const auto took = [](const Json& of) { return fmt::format("{:.1f} ms", of.value("took_ms", 0.0)); };
-  std::string out = text("time") + "  ";
-  if (text("kind") == "epoch") out += fmt::format("epoch {}: ", json.value("epoch", std::uint64_t{0}));
-  out += text("what");
-  if (!text("why").empty()) out += " because " + text("why");
-  if (!text("who").empty()) out += " (" + text("who") + ")";
-  if (!json.value("ok", true)) out += " FAILED";
-  if (json.value("took_ms", 0.0) > 0) out += ", " + took(json);
+  const auto took = [](const Json& of) {
+    const auto it = of.find("took_ms");
+    return it != of.end() && it->is_number() ? it->get<double>() : 0.0;
+  };
+  std::string out = str(json, "time") + "  ";
+  if (str(json, "kind") == "epoch") out += fmt::format("epoch {}: ", number(json, "epoch").value_or(0));
+  out += str(json, "what");
+  if (const std::string why = str(json, "why"); !why.empty()) out += ": " + why;
+  if (const std::string who = str(json, "who"); !who.empty()) out += " (" + who + ")";
+  if (json.contains("ok") && !flag(json, "ok")) out += ", FAILED";
+  if (took(json) > 0) out += fmt::format(", {:.1f} ms", took(json));
   out += "\n";
   std::string steps;
-  for (const auto& step : json.value("steps", Json::array())) {
-    if (!step.is_object()) continue;
-    steps += (steps.empty() ? "" : ", ") + printable(step.value("name", std::string())) + " " + took(step);
+  for (const auto& step : list(json, "steps")) {
+    steps += fmt::format("{}{} {:.1f} ms", steps.empty() ? "" : ", ", str(step, "name"), took(step));
   }
   return steps.empty() ? out : out + "    " + steps + "\n";
 }

@@ -3,47 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
+#include "agent/json_read.h"
 #include "agent/picture.h"
 #include "agent/text.h"
 
 namespace ringagent {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string str(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? printable(it->get<std::string>()) : std::string();
-}
-
-bool flag(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_boolean() && it->get<bool>();
-}
-
-std::optional<std::int64_t> number(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_number()) return std::nullopt;
-  return it->get<std::int64_t>();
-}
-
-const Json& list(const Json& object, const char* key) {
-  static const Json empty = Json::array();
-  const auto it = object.find(key);
-  return it != object.end() && it->is_array() ? *it : empty;
-}
-
-std::vector<std::string> names(const Json& object, const char* key) {
-  std::vector<std::string> out;
-  for (const auto& name : list(object, key)) {
-    if (name.is_string()) out.push_back(printable(name.get<std::string>()));
-  }
-  return out;
-}
+using namespace json_read;
 
 // ---------------------------------------------------------------- a link in words
 
