@@ -365,6 +365,10 @@ std::uint64_t Client::peer_pid() const {
   return peer.pid > 1 ? static_cast<std::uint64_t>(peer.pid) : 0;
 }
 
+void Client::leave_thread() {
+  mysql_thread_end();
+}
+
 std::string Client::library() {
 #ifdef RINGAGENT_ORACLE_CLIENT
   return std::string("libmysqlclient ") + mysql_get_client_info();

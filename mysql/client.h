@@ -60,6 +60,9 @@ class Client {
   // activation).
   std::uint64_t peer_pid() const;
 
+  // What a thread calls last, if it has used clients.
+  static void leave_thread();
+
   // The library in use, for `ringagent version`.
   static std::string library();
 

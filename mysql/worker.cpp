@@ -198,7 +198,12 @@ Worker::Worker(WorkerSettings settings, std::function<void(Answer)> done)
       settings_(std::move(settings)),
       changed_(true) {
   if (wake_fd_ < 0) std::abort();  // no descriptors left at the start: nothing would work
+  sigset_t all;
+  sigset_t former;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, &former);  // the thread inherits this
   thread_ = std::thread([this] { loop(); });
+  ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
 }
 
 Worker::~Worker() {
@@ -245,9 +250,11 @@ bool Worker::next(Job& job, WorkerSettings& settings, bool& changed) {
 }
 
 void Worker::loop() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  serve();
+  Client::leave_thread();
+}
+
+void Worker::serve() {
   Session session(wake_fd_);
   Job job;
   WorkerSettings settings;

@@ -112,6 +112,7 @@ class Worker {
  private:
   class Session;
   void loop();
+  void serve();
   bool next(Job& job, WorkerSettings& settings, bool& changed);
 
   const std::function<void(Answer)> done_;
