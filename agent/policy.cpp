@@ -65,8 +65,9 @@ LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accu
                                            link.error_number == 2002 || link.error_number == 2006);
         if (lost) return {LinkSays::broken, kNever};
         if (link.io == 2) {
-          const Duration quiet = std::chrono::milliseconds(link.heard_ms) + other->record_age;
-          return {quiet < view.silence / 2 ? LinkSays::alive : LinkSays::quiet, quiet};
+          // Its agent would have told if the link had gone quiet (heard_ms is 0 while it has not).
+          if (link.heard_ms == 0) return {LinkSays::alive, Duration{0}};
+          return {LinkSays::quiet, std::chrono::milliseconds(link.heard_ms) + other->record_age};
         }
       }
     }
@@ -100,7 +101,7 @@ Hearing hear_own_agent(const View& view, const PeerView& accused, const LinkWord
     const LinkVerdict link = verdict(word, view.silence);
     if (link.unknown) return {std::nullopt, true};
     // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent that errs.
-    const Duration grace = view.grace > accused.record_age ? view.grace - accused.record_age : Duration{0};
+    const Duration grace = view.grace > accused.health_age ? view.grace - accused.health_age : Duration{0};
     return {Charge{Evidence::mysqld_down, std::max(grace, link.wait)}, false};
   }
   if (record.health == MysqlHealth::hung) {
@@ -320,7 +321,7 @@ std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
     // Leave the others 5 ms to tell of their deaths, counted from the newest one that we heard of.
     for (const CanvassItem& item : wish.items) {
       const PeerView* p = peer(view, item.node);
-      if (item.evidence == Evidence::mysqld_down && p->record_age < kCollect) wish.wait = std::max(wish.wait, kCollect - p->record_age);
+      if (item.evidence == Evidence::mysqld_down && p->health_age < kCollect) wish.wait = std::max(wish.wait, kCollect - p->health_age);
     }
   }
   return wish;

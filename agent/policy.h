@@ -34,6 +34,7 @@ struct PeerView {
   bool ping_unanswered = false;            // the newest ping has waited for 200 ms or more
   const NodeRecord* record = nullptr;      // its newest own record, none if never seen
   Duration record_age{0};                  // since that record was received
+  Duration health_age{0};                  // since its record first said what it says of its server's health
   EdgeState port = EdgeState::unknown;     // my own probe of its MySQL port, if younger than a second
   bool port_answered_before = false;       // since my start, it did answer me once
 };

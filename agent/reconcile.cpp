@@ -142,6 +142,7 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
       return plan;
     }
   }
+  if (!s.unfit.empty()) return blocked(s.unfit);
   if (!s.start_checked) return blocked("this start of mysqld has not been checked against the others yet");
   if (source == nullptr) return without_upstream(s, dialect, link);
   if (link != nullptr && link->source == source->mysql) return running_plan(s, dialect, *link, *source);

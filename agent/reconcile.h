@@ -41,6 +41,7 @@ struct Situation {
   bool start_checked = false;               // this start of mysqld was compared with what the others have
   bool adopted = false;                     // it was up and writable before this agent ever saw it: leave it so
   std::string unsafe;
+  std::string unfit;                        // errors of the preconditions: no link is made or moved while they stand
   bool read_only_is_ours = false;           // set by this agent, or by the boot of this start
   bool link_verified = false;
   bool fence_without_quorum = false;        // on_quorum_loss = "read_only", and quorum is lost

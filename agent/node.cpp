@@ -1,0 +1,364 @@
+#include "agent/node.h"
+
+#include <algorithm>
+
+#include "agent/node_impl.h"
+
+namespace ringagent {
+namespace {
+
+constexpr Duration kLongPause = 2s;           // after that, what this agent believes of the others is old
+constexpr Duration kIdleTick = 500ms;
+
+SwimSettings swim_settings(const NodeSettings& settings) {
+  SwimSettings out;
+  out.silence = settings.silence;
+  return out;
+}
+
+ChainSettings chain_settings(const NodeSettings& settings) { return {settings.cluster, settings.name, settings.initial}; }
+
+}  // namespace
+
+// ---------------------------------------------------------------- the door
+
+Node::Node(NodeSettings settings, DurableState state, std::uint64_t seed, Time now)
+    : impl_(std::make_unique<Impl>(std::move(settings), std::move(state), seed, now)) {}
+Node::~Node() = default;
+Node::Node(Node&&) noexcept = default;
+Effects Node::step(Event event, Time now) { return impl_->step(std::move(event), now); }
+Time Node::next_due() const { return impl_->next_due(); }
+const DurableState& Node::durable() const { return impl_->chain.state(); }
+ClusterId Node::cluster_id() const { return impl_->chain.head() ? impl_->chain.head()->cluster_id : ClusterId{}; }
+Snapshot Node::snapshot(Time now) const { return impl_->snapshot(now); }
+void Node::reload(NodeSettings settings) { impl_->settings = std::move(settings); }
+
+// ---------------------------------------------------------------- one step
+
+Node::Impl::Impl(NodeSettings s, DurableState state, std::uint64_t seed, Time now)
+    : settings(std::move(s)),
+      chain(state, chain_settings(settings), seed),
+      swim_(state.self, state.boot, seed + 1, swim_settings(settings)),
+      facts_(state.self, state.boot, seed + 2),
+      server_(settings.hung_after),
+      random_(seed + 3),
+      now_(now),
+      up_since_(now) {
+  chain.unconfirm(now);
+  if (chain.head() != nullptr) {
+    Effects ignored;
+    fx_ = &ignored;  // nobody asked yet: the head is old news
+    on_adopted(*chain.head());
+    ignored = {};
+    fx_ = nullptr;
+    epochs_ = 0;
+  }
+}
+
+Effects Node::Impl::step(Event event, Time now) {
+  Effects fx;
+  fx_ = &fx;
+  now_ = std::max(now_, now);
+  const bool unformed = chain.head() == nullptr;
+  by_name_ = unformed;
+  std::visit([this](const auto& e) { handle(e); }, event);
+  const std::size_t answers = fx.send.size();  // to a packet that may have been bound to the name only
+  for (Outgoing& outgoing : fx.send) outgoing.by_name = by_name_;
+  if (!leaving_) settle_step();
+  for (std::size_t i = answers; i < fx.send.size(); ++i) fx.send[i].by_name = unformed;
+  finish_sends();
+  fx_ = nullptr;
+  return fx;
+}
+
+void Node::Impl::settle_step() {
+  ChainOut out = chain_out();
+  chain.tick(now_, out);
+  take(std::move(out));
+  if (chain.head() != nullptr) {
+    swim_.carry(facts_.checksum());
+    swim_.tick(now_, fx_->send);
+    facts_.tick(now_, fx_->send);
+    for (const LivenessChange& change : swim_.take_changes()) {
+      if (change.to == Liveness::alive && change.from != Liveness::alive) log(LogLevel::info, "the agent of " + name_of(change.node) + " answers");
+      if (change.to == Liveness::dead) log(LogLevel::warning, "the agent of " + name_of(change.node) + " does not answer");
+    }
+    watch_quorum();
+  }
+  if (server_.tick(now_)) log(LogLevel::warning, "this MySQL hangs: " + server_.why());
+  note_start();
+  lint();
+  check_start();
+  run_repair();
+  follow_way_back();
+  publish();
+  if (chain.head() == nullptr) {
+    say_hello();
+    try_to_form();
+  } else {
+    look_around();
+    answer_canvasses();
+    run_commands();
+    run_campaign();
+  }
+  poll_if_due();
+}
+
+// Sends leave with the head as it is after the step, which is durable by then.
+void Node::Impl::finish_sends() {
+  auto& all = fx_->send;
+  for (Outgoing& outgoing : all) {
+    outgoing.message.head = chain.head_id();
+    if (outgoing.address.empty()) outgoing.address = address_of(outgoing.to);
+  }
+  all.erase(std::remove_if(all.begin(), all.end(), [](const Outgoing& o) { return o.address.empty(); }), all.end());
+}
+
+Address Node::Impl::address_of(const NodeId& id) const {
+  if (const NodeRecord* record = facts_.find(id); record != nullptr && !record->gossip.empty()) return record->gossip;
+  if (chain.head() != nullptr) {
+    if (const Member* member = chain.head()->find(id)) return member->gossip;
+  }
+  for (const auto& [name, seen] : hellos_) {
+    if (seen.hello.candidate.id == id || formation_acceptor(settings.cluster, name) == id) return seen.hello.candidate.gossip;
+  }
+  return {};
+}
+
+std::string Node::Impl::name_of(const NodeId& id) const {
+  const Member* member = chain.head() ? chain.head()->find(id) : nullptr;
+  return member ? member->name : id.str();
+}
+
+void Node::Impl::send(const NodeId& to, Body body) {
+  Outgoing outgoing;
+  outgoing.to = to;
+  outgoing.message.body = std::move(body);
+  fx_->send.push_back(std::move(outgoing));
+}
+
+void Node::Impl::log(LogLevel level, std::string text) {
+  if (fx_ == nullptr || text == last_log_) return;  // a person at 3 a.m. wants each thing once
+  last_log_ = text;
+  fx_->log.push_back({level, std::move(text)});
+}
+
+void Node::Impl::set_marker(const std::string& key, const std::string& value) {
+  ChainOut out = chain_out();
+  chain.set_marker(key, value, out);
+  take(std::move(out));
+}
+
+// ---------------------------------------------------------------- the chain
+
+// However many changes a step makes, it persists once.
+ChainOut Node::Impl::chain_out() const {
+  ChainOut out;
+  out.persist = fx_->persist;
+  return out;
+}
+
+void Node::Impl::take(ChainOut out) {
+  fx_->persist = fx_->persist || out.persist;
+  for (Outgoing& outgoing : out.send) fx_->send.push_back(std::move(outgoing));
+  for (std::string& line : out.log) log(LogLevel::warning, std::move(line));
+  for (const Config& config : out.adopted) on_adopted(config);
+}
+
+void Node::Impl::on_adopted(const Config& config) {
+  const bool forming = config.epoch == 1;
+  std::vector<NodeId> ids;
+  std::vector<SwimPeer> peers;
+  const auto up = upstream(config, self());
+  const std::vector<NodeId> followers = downstream(config, self());
+  for (const Member& member : config.members) {
+    ids.push_back(member.id);
+    const bool neighbour = (up && *up == member.id) || std::find(followers.begin(), followers.end(), member.id) != followers.end();
+    peers.push_back({member.id, neighbour});
+    auto& since = member.in ? in_since_ : out_since_;
+    (member.in ? out_since_ : in_since_).erase(member.id);
+    since.emplace(member.id, now_);
+    if (member.id == self()) continue;
+    seen_[member.id];
+  }
+  facts_.set_members(ids);
+  swim_.set_members(peers, now_);
+  campaign_.reset();
+  objection_backoff_ = Duration{0};
+  objection_until_ = now_;
+  votes_differ_since_.reset();
+  paused_since_ = config.paused.on ? std::optional<Time>(now_) : std::nullopt;
+  if (settling_since_ && own_member() && own_member()->in) settling_since_.reset();
+  ++epochs_;
+
+  if (forming && server_.up() && server_.link() != nullptr && server_.link()->io != IoState::stopped) {
+    // Adoption: this server was in a running ring before anybody asked us. Nothing is to be done to it.
+    adopted_ = true;
+    start_checked_ = true;
+    set_marker("checked", std::to_string(server_.started_unix_s()));
+    set_marker("adopted", std::to_string(server_.started_unix_s()));
+    set_marker("read_only", "");
+  }
+  HistoryEntry entry;
+  entry.kind = "epoch";
+  entry.generation = config.generation;
+  entry.epoch = config.epoch;
+  entry.what = config.reason;
+  entry.why = config.evidence_class;
+  entry.who = config.proposer;
+  fx_->history.push_back(std::move(entry));
+  std::string names;
+  for (const NodeId& id : ring(config)) names += (names.empty() ? "" : " -> ") + config.find(id)->name;
+  log(LogLevel::info, "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring: " + names);
+}
+
+// A node that loses the majority acts on nothing new until the majority has confirmed what it knows.
+void Node::Impl::watch_quorum() {
+  const Config& head = *chain.head();
+  std::size_t reachable = 0;
+  for (const NodeId& id : voters(head)) {
+    const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
+    if (liveness == Liveness::alive || liveness == Liveness::suspect) ++reachable;
+  }
+  const bool held = reachable >= majority(head);
+  if (quorum_ && !held) {
+    log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " + std::to_string(voters(head).size()) +
+                             " voters answer, " + std::to_string(majority(head)) + " are needed; replication goes on as it is");
+    chain.unconfirm(now_);
+    quorum_lost_since_ = now_;
+  }
+  if (!quorum_ && held) {
+    quorum_lost_since_.reset();
+    log(LogLevel::info, "quorum held");
+  }
+  quorum_ = held;
+}
+
+// ---------------------------------------------------------------- packets
+
+void Node::Impl::handle(const Packet& packet) {
+  by_name_ = by_name_ || packet.by_name;
+  if (packet.from == self()) return;
+  if (const auto* hello = std::get_if<Hello>(&packet.message.body)) {
+    if (packet.by_name) on_hello(packet, *hello);
+    return;
+  }
+  const bool member = chain.head() != nullptr && chain.head()->find(packet.from) != nullptr;
+  const bool forming = packet.by_name && (chain.head() == nullptr || packet.message.head.epoch == 0);
+  if (!member && !forming) return;
+  ChainOut out = chain_out();
+  if (chain.head() == nullptr || !packet.by_name) chain.on_head(packet.from, packet.message.head, now_, out);
+  chain.on_message(packet.from, packet.message.body, now_, out);
+  take(std::move(out));
+  if (!member || packet.by_name) return;
+
+  const Body& body = packet.message.body;
+  auto& send_to = fx_->send;
+  if (const auto* m = std::get_if<Ping>(&body)) {
+    swim_.on_ping(packet.from, packet.boot, *m, now_, send_to);
+    facts_.on_checksum(packet.from, m->facts_checksum, now_, send_to);
+  } else if (const auto* a = std::get_if<Ack>(&body)) {
+    swim_.on_ack(packet.from, packet.boot, *a, now_, send_to);
+  } else if (const auto* r = std::get_if<PingReq>(&body)) {
+    swim_.on_ping_req(packet.from, packet.boot, *r, now_, send_to);
+  } else if (const auto* n = std::get_if<PingReqAnswer>(&body)) {
+    swim_.on_ping_req_answer(packet.from, packet.boot, *n, now_, send_to);
+  } else if (const auto* f = std::get_if<Facts>(&body)) {
+    for (const NodeId& id : facts_.on_facts(packet.from, *f, now_, send_to)) {
+      const NodeRecord& record = *facts_.find(id);
+      note_milestone(id, record.executed);
+      Seen& seen = seen_[id];
+      if (seen.health == record.health) continue;
+      seen.health = record.health;
+      seen.health_since = now_;
+      // My own link may be the one that has to testify.
+      if (server_.link() != nullptr && server_.link()->source == record.mysql) hurry_until_ = now_ + 2s;
+    }
+  } else if (std::holds_alternative<AskRecord>(body)) {
+    send(packet.from, facts_.push());
+  } else if (const auto* c = std::get_if<Canvass>(&body)) {
+    on_canvass(packet.from, *c);
+  } else if (const auto* ca = std::get_if<CanvassAnswer>(&body)) {
+    on_canvass_answer(packet.from, *ca);
+  }
+}
+
+// ---------------------------------------------------------------- the other events
+
+void Node::Impl::handle(const Polled& polled) {
+  const MysqlHealth before = server_.health();
+  server_.on_poll(polled, now_);
+  if (before != server_.health()) {
+    log(server_.up() ? LogLevel::info : LogLevel::warning,
+        std::string("this MySQL is ") + to_string(server_.health()) + (server_.why().empty() ? "" : ": " + server_.why()));
+  }
+  if (polled.result) note_milestone(self(), polled.result->executed);
+  const bool fast = repair_.hurry() || now_ < hurry_until_;
+  const bool away = !server_.up();
+  poll_due_ = fast ? now_ + 5ms : away ? now_ + 50ms : polled.asked + settings.poll_period;
+}
+
+void Node::Impl::handle(const ServerGone& gone) {
+  if (server_.on_gone(gone, now_)) log(LogLevel::warning, "this MySQL is down: " + gone.why);
+  poll_due_ = now_;
+}
+
+void Node::Impl::handle(const Ran& ran) {
+  RepairOut out;
+  repair_.on_ran(ran, server_, now_, out);
+  for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
+  for (HistoryEntry& entry : out.history) fx_->history.push_back(std::move(entry));
+  for (LogLine& line : out.log) log(line.level, std::move(line.text));
+  if (out.made_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
+  if (out.lifted_read_only) set_marker("read_only", "");
+  if (out.look) poll_due_ = now_;
+}
+
+void Node::Impl::handle(const Looked& looked) {
+  Seen& seen = seen_[looked.target];
+  seen.look_open = false;
+  seen.looked_at = now_;
+  if (looked.result) {
+    seen.looked = *looked.result;
+    seen.look_error.clear();
+    seen.answered_before = true;
+    return;
+  }
+  seen.looked.reset();
+  const SqlError& error = looked.result.error();
+  const bool answered = error.kind == SqlErrorKind::denied || error.kind == SqlErrorKind::server;
+  if (answered) seen.answered_before = true;
+  seen.look_error = answered ? error.text : "";
+}
+
+void Node::Impl::handle(const PortAnswered& answered) {
+  if (answered.target == self()) {
+    if (server_.on_port(answered.state, now_)) log(LogLevel::warning, std::string("this MySQL is ") + to_string(server_.health()) + ": " + server_.why());
+    seen_[self()].port_open = false;
+    return;
+  }
+  Seen& seen = seen_[answered.target];
+  seen.port_open = false;
+  seen.port = answered.state;
+  seen.port_at = now_;
+  if (answered.state == EdgeState::ok) seen.answered_before = true;
+}
+
+void Node::Impl::handle(const LoopLagged& lagged) {
+  swim_.loop_lagged(lagged.gap, now_);
+  chain.unconfirm(now_);
+  campaign_.reset();
+  if (lagged.gap >= kLongPause) up_since_ = now_;
+  log(LogLevel::warning, "this agent stood still for " + std::to_string(lagged.gap.count() / 1000) + " ms");
+}
+
+Time Node::Impl::next_due() const {
+  if (leaving_) return Time::max();
+  Time due = now_ + kIdleTick;
+  due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(), ring_due_});
+  if (!server_.poll_open() && settings.role != Role::witness) due = std::min(due, poll_due_);
+  if (chain.head() != nullptr) return std::min({due, swim_.next_due(), facts_.next_due()});
+  return std::min(due, hello_due_);
+}
+
+}  // namespace ringagent

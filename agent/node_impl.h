@@ -1,0 +1,212 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/formation.h"
+#include "agent/local_server.h"
+#include "agent/node.h"
+#include "agent/policy.h"
+#include "agent/repair.h"
+#include "gossip/chain.h"
+#include "gossip/facts.h"
+#include "gossip/swim.h"
+
+// The inside of Node. Its functions are spread over four files by what they are about:
+//   node.cpp         dispatch of events, packets, time
+//   node_ring.cpp    formation, campaigns (wish -> canvass -> Paxos), the voter's answers, commands
+//   node_server.cpp  the own server: start check, way back, reconcile and repair, the own record
+//   node_status.cpp  the snapshot
+namespace ringagent {
+
+class Node::Impl {
+ public:
+  Impl(NodeSettings settings, DurableState state, std::uint64_t seed, Time now);
+
+  Effects step(Event event, Time now);
+  Time next_due() const;
+  Snapshot snapshot(Time now) const;
+
+  NodeSettings settings;
+  Chain chain;
+
+ private:
+  // ---- node.cpp
+  void handle(const Tick&) {}
+  void handle(const Packet& packet);
+  void handle(const Polled& polled);
+  void handle(const ServerGone& gone);
+  void handle(const Ran& ran);
+  void handle(const Looked& looked);
+  void handle(const PortAnswered& answered);
+  void handle(const LoopLagged& lagged);
+  void handle(const Command& command);
+  void settle_step();                       // what follows from whatever the event changed
+  ChainOut chain_out() const;
+  void take(ChainOut out);
+  void on_adopted(const Config& config);
+  void watch_quorum();
+  void finish_sends();
+  Address address_of(const NodeId& id) const;
+  std::string name_of(const NodeId& id) const;
+  void send(const NodeId& to, Body body);
+  void push_record();
+  void log(LogLevel level, std::string text);
+  const NodeId& self() const { return chain.state().self; }
+  const Member* own_member() const { return chain.head() ? chain.head()->find(self()) : nullptr; }
+
+  // ---- node_ring.cpp
+  void on_hello(const Packet& packet, const Hello& hello);
+  void say_hello();
+  void try_to_form();
+  View view() const;
+  LinkSays link_says() const;
+  void run_campaign();
+  void start_canvass();
+  void judge_canvass();
+  void on_canvass(const NodeId& from, const Canvass& canvass);
+  void on_canvass_answer(const NodeId& from, const CanvassAnswer& answer);
+  void answer_canvasses();
+  void run_commands();
+  void probe(const NodeId& id);
+  void look(const NodeId& id, Duration period);
+  void look_around();
+
+  // ---- node_server.cpp
+  void poll_if_due();
+  void note_start();
+  void check_start();
+  void run_repair();
+  Situation situation() const;
+  std::optional<NodeRecord> wanted_source() const;
+  bool member_well(const NodeId& id) const;
+  void follow_way_back();
+  void lint();
+  void publish();
+  NodeRecord own_record() const;
+  std::vector<ProblemFact> own_problems() const;
+  LinkFact link_fact(const Link& link) const;
+  bool same_start(const std::string& marker) const;
+  void set_marker(const std::string& key, const std::string& value);
+
+  // ---- node_status.cpp
+  NodeView node_view(const Member& member, Time now) const;
+  void add_problems(Snapshot& snapshot, Time now) const;
+  std::optional<std::int64_t> lag_of(const NodeId& replica, const NodeId& source, Time now) const;
+
+  struct Seen {                             // what is known of one other member besides its record
+    EdgeState port = EdgeState::unknown;
+    Time port_at{0};
+    bool port_open = false;                 // a probe is under way
+    bool answered_before = false;
+    std::optional<ServerState> looked;
+    std::string look_error;
+    Time looked_at{0};
+    bool look_open = false;
+    MysqlHealth health = MysqlHealth::unknown;
+    Time health_since{0};
+  };
+  struct Campaign {
+    Wish wish;
+    Time first_seen{0};
+    bool canvassing = false;
+    std::uint64_t nonce = 0;
+    Time canvass_began{0};
+    Time resend_due{0};
+    std::map<NodeId, CanvassAnswer> answers;
+  };
+  struct PendingCanvass {
+    NodeId from;
+    Canvass canvass;
+    Time received{0};
+  };
+  struct PendingCommand {
+    Command command;
+    Time deadline{0};
+    bool wants_pause = false;
+    Pause pause;
+  };
+  struct HelloSeen {
+    Hello hello;
+    Time at{0};
+    Address address;
+  };
+
+  Swim swim_;
+  FactTable facts_;
+  LocalServer server_;
+  Repair repair_;
+  std::mt19937_64 random_;
+
+  // One step.
+  Effects* fx_ = nullptr;
+  Time now_{0};
+  bool by_name_ = false;
+
+  Time up_since_{0};                        // since the start, or the last long pause
+  std::map<NodeId, Seen> seen_;
+  std::map<NodeId, Time> in_since_;
+  std::map<NodeId, Time> out_since_;
+  bool quorum_ = false;
+  std::optional<Time> quorum_lost_since_;
+  std::optional<Time> votes_differ_since_;
+
+  // Formation.
+  std::map<std::string, HelloSeen> hellos_;
+  Time hello_due_{0};
+  std::optional<Time> formable_since_;
+  std::vector<std::string> formation_problems_;
+
+  // Campaigns.
+  std::optional<Campaign> campaign_;
+  std::vector<CanvassItem> objected_items_;
+  Time objection_until_{0};
+  Duration objection_backoff_{0};
+  std::string objection_;
+  std::uint64_t nonce_ = 0;
+  Time ring_due_{0};
+  std::deque<PendingCanvass> canvasses_;
+  std::deque<PendingCommand> commands_;
+  std::optional<Time> paused_since_;        // the head's pause, as counted here
+
+  // The own server.
+  Time poll_due_{0};
+  Time hurry_until_{0};
+  std::uint64_t starts_noted_ = 0;
+  bool adopted_ = false;                    // this start of mysqld was found running in a ring
+  bool start_checked_ = false;
+  Time recheck_due_{0};
+  Time lint_due_{0};
+  std::string unsafe_;
+  std::string unfit_;
+  std::vector<Finding> findings_;
+  Plan plan_;
+  Phase phase_ = Phase::none;
+  std::string catch_up_target_;
+  Time caught_up_at_{0};
+  std::optional<Time> settling_since_;
+  std::optional<Time> foreign_since_;
+  std::string foreign_;
+  std::uint64_t acted_epoch_ = 0;
+  NodeRecord published_;
+  Time published_at_{0};
+  bool leaving_ = false;
+  std::uint64_t repoints_ = 0;
+  std::uint64_t epochs_ = 0;
+  std::string last_log_;
+
+  // For lag: when this agent learnt that an origin had come so far. Newest last, bounded.
+  struct Milestone {
+    Time at{0};
+    std::string executed;
+  };
+  std::map<NodeId, std::deque<Milestone>> milestones_;
+  void note_milestone(const NodeId& id, const std::string& executed);
+};
+
+}  // namespace ringagent

@@ -1,0 +1,417 @@
+#include <algorithm>
+
+#include "agent/node_impl.h"
+
+// The part of Node that changes the ring: formation, campaigns, canvasses, commands.
+namespace ringagent {
+namespace {
+
+constexpr Duration kHelloPeriod = 500ms;
+constexpr Duration kHelloFresh = 3s;
+constexpr Duration kFormationRank = 1s;
+constexpr Duration kPortFresh = 1s;
+constexpr Duration kCanvassResend = 60ms;
+constexpr Duration kCanvassPatience = 100ms;   // for the slower opinions, when time is not what matters
+constexpr Duration kCanvassLimit = 500ms;      // then ask anew
+constexpr Duration kJudgeLimit = 1200ms;       // a voter that must ask a port first
+constexpr Duration kPingLimit = 250ms;
+constexpr Duration kObjectionMax = 10s;
+constexpr Duration kCommandLimit = 5s;
+constexpr Duration kLookPeriod = 600s;         // to know that a port did answer once; each is a login
+constexpr Duration kAges = Duration::max() / 4;
+
+bool names_self(const std::vector<CanvassItem>& items, Evidence evidence) {
+  return !items.empty() && items.front().evidence == evidence;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- formation
+
+void Node::Impl::say_hello() {
+  if (now_ < hello_due_ || settings.initial.empty()) return;
+  hello_due_ = now_ + kHelloPeriod;
+  Hello hello{{self(), settings.name, settings.role, settings.gossip, settings.mysql, 0, ""}, settings.initial, own_record(), true};
+  if (server_.state()) {
+    hello.candidate.server_id = server_.state()->server_id;
+    hello.candidate.server_uuid = server_.state()->server_uuid;
+  }
+  chain.set_candidate(hello.candidate);
+  hellos_[settings.name] = {hello, now_, settings.gossip};
+  for (const Address& peer : settings.peers) {
+    if (peer == settings.gossip) continue;
+    Outgoing outgoing;
+    outgoing.address = peer;
+    outgoing.by_name = true;
+    outgoing.message.body = hello;
+    fx_->send.push_back(std::move(outgoing));
+  }
+}
+
+void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
+  if (chain.head() != nullptr) {
+    const Member* member = chain.head()->find(packet.from);
+    if (member == nullptr) {
+      log(LogLevel::warning, "an agent that calls itself " + hello.candidate.name + " at " + packet.address.str() +
+                                 " asks to form a ring that exists already, and is no member of it");
+      return;
+    }
+    Outgoing outgoing;
+    outgoing.to = packet.from;
+    outgoing.address = hello.candidate.gossip;
+    outgoing.message.body = Decided{chain.state().chain};
+    fx_->send.push_back(std::move(outgoing));
+    return;
+  }
+  if (hello.candidate.name == settings.name) {
+    log(LogLevel::error, "another agent at " + packet.address.str() + " calls itself " + settings.name + ", too: node names must differ");
+    return;
+  }
+  const bool known = std::find(settings.initial.begin(), settings.initial.end(), hello.candidate.name) != settings.initial.end();
+  if (!known) {
+    log(LogLevel::warning, hello.candidate.name + " at " + packet.address.str() + " says hello but is not in [ring] initial here");
+    return;
+  }
+  hellos_[hello.candidate.name] = {hello, now_, packet.address};
+}
+
+void Node::Impl::try_to_form() {
+  std::map<std::string, Hello> fresh;
+  for (const auto& [name, seen] : hellos_) {
+    if (now_ - seen.at <= kHelloFresh) fresh.emplace(name, seen.hello);
+  }
+  if (settings.initial.empty() || fresh.empty()) return;
+  Formation formation = judge_formation(settings.initial, fresh);
+  if (const std::string changed = chain.formation_conflict(); !changed.empty()) {
+    formation.possible = false;
+    formation.problems.insert(formation.problems.begin(), changed);
+  }
+  if (formation.problems != formation_problems_) {
+    for (const std::string& problem : formation.problems) log(LogLevel::warning, "no ring yet: " + problem);
+    formation_problems_ = formation.problems;
+  }
+  if (!formation.possible) {
+    formable_since_.reset();
+    return;
+  }
+  if (!formable_since_) formable_since_ = now_;
+  const auto place = std::find(settings.initial.begin(), settings.initial.end(), settings.name) - settings.initial.begin();
+  if (chain.proposing() || now_ < *formable_since_ + place * kFormationRank) return;
+  ClusterId id;
+  for (std::uint8_t& byte : id.bytes) byte = static_cast<std::uint8_t>(random_());
+  ChainOut out = chain_out();
+  chain.propose_formation(formation.home_order, id, formation.reason, now_, out);
+  take(std::move(out));
+}
+
+// ---------------------------------------------------------------- what this agent sees
+
+LinkSays Node::Impl::link_says() const {
+  const Link* link = server_.link();
+  if (link == nullptr || !server_.up()) return LinkSays::nothing;
+  if (server_.link_lost_by_itself()) return LinkSays::broken;
+  if (link->io == IoState::stopped || (!link->sql_running && link->sql_errno == 0)) return LinkSays::nothing;
+  if (link->io == IoState::connecting && link->io_errno != 0) return LinkSays::nothing;
+  return server_.link_quiet_for(now_) < settings.silence / 2 ? LinkSays::alive : LinkSays::quiet;
+}
+
+View Node::Impl::view() const {
+  View v;
+  v.config = chain.head();
+  v.self = self();
+  v.confirmed = chain.confirmed() && chain.broken().empty();
+  v.up_for = now_ - up_since_;
+  v.silence = settings.silence;
+  v.hung_after = settings.hung_after;
+  v.grace = settings.grace;
+  v.replay_stranded = settings.replay_stranded;
+  v.replay_max_age = settings.replay_max_age;
+  v.link = link_says();
+  v.link_quiet_for = server_.link_quiet_for(now_);
+  if (votes_differ_since_) v.votes_differ_for = now_ - *votes_differ_since_;
+  for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
+  for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
+  for (const Member& member : v.config->members) {
+    if (server_.link() != nullptr && server_.link()->source == member.mysql) v.link_source = member.id;
+    PeerView p;
+    p.record = facts_.find(member.id);
+    if (member.id == self()) {
+      p.liveness = Liveness::alive;
+      p.health_age = kAges;
+      v.peers.emplace(member.id, p);
+      continue;
+    }
+    p.liveness = swim_.liveness(member.id);
+    const auto answer = swim_.last_answer(member.id);
+    p.silent_for = answer ? now_ - *answer : kAges;
+    p.ping_unanswered = !answer || swim_.unanswered_since(member.id, now_).has_value();
+    if (const auto at = facts_.received_at(member.id)) p.record_age = now_ - *at;
+    if (const auto seen = seen_.find(member.id); seen != seen_.end()) {
+      p.health_age = now_ - seen->second.health_since;
+      if (now_ - seen->second.port_at <= kPortFresh) p.port = seen->second.port;
+      p.port_answered_before = seen->second.answered_before;
+    }
+    v.peers.emplace(member.id, p);
+  }
+  return v;
+}
+
+void Node::Impl::probe(const NodeId& id) {
+  Seen& seen = seen_[id];
+  const Member* member = chain.head()->find(id);
+  if (member == nullptr || id == self() || seen.port_open || (seen.port != EdgeState::unknown && now_ - seen.port_at < kPortFresh / 2)) return;
+  seen.port_open = true;
+  fx_->ports.push_back({id, member->mysql, 1s});
+}
+
+void Node::Impl::look(const NodeId& id, Duration period) {
+  Seen& seen = seen_[id];
+  const Member* member = chain.head()->find(id);
+  if (member == nullptr || member->role == Role::witness || id == self() || seen.look_open) return;
+  if (seen.looked_at != Time{0} && now_ - seen.looked_at < period) return;
+  seen.look_open = true;
+  fx_->sql.push_back(LookRequest{id, member->mysql});
+}
+
+// Logs in to every other server now and then: so that this agent knows that the port did answer it once, and that the
+// replication account works there before it is needed.
+void Node::Impl::look_around() {
+  if (settings.role == Role::witness || now_ - up_since_ < 2s) return;
+  for (const Member& member : chain.head()->members) {
+    const NodeRecord* record = facts_.find(member.id);
+    if (member.id != self() && record != nullptr && record->health == MysqlHealth::up && swim_.liveness(member.id) == Liveness::alive) {
+      look(member.id, kLookPeriod);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- campaigns: wish, canvass, Paxos
+
+void Node::Impl::run_campaign() {
+  ring_due_ = Time::max();
+  if (chain.proposing()) return;
+  const View v = view();
+  {
+    Config wanted = *v.config;
+    assign_votes(wanted, healthy_agents(v));
+    const bool differ = voters(wanted) != voters(*v.config);
+    if (!differ) votes_differ_since_.reset();
+    else if (!votes_differ_since_) votes_differ_since_ = now_;
+  }
+  Decision decision = decide(v);
+  for (const NodeId& id : decision.probe) {
+    probe(id);
+    ring_due_ = std::min(ring_due_, now_ + 50ms);
+  }
+  if (decision.look_again) ring_due_ = std::min(ring_due_, now_ + std::max<Duration>(*decision.look_again, 1ms));
+  if (!decision.wish) {
+    campaign_.reset();
+    return;
+  }
+  Wish& wish = *decision.wish;
+  if (!campaign_ || campaign_->wish.items != wish.items) {
+    campaign_.emplace();
+    campaign_->first_seen = now_;
+    if (wish.items != objected_items_) objection_backoff_ = Duration{0}, objection_until_ = now_;
+  }
+  campaign_->wish = std::move(wish);
+  Duration rtt{0};
+  for (const Member& member : v.config->members) rtt = std::max(rtt, swim_.rtt(member.id));
+  const Duration per_rank = std::max<Duration>(10ms, 3 * rtt + 4ms);
+  const Time start = std::max({campaign_->first_seen + campaign_->wish.rank * per_rank, now_ + campaign_->wish.wait, objection_until_});
+  if (!campaign_->canvassing && now_ < start) {
+    ring_due_ = std::min(ring_due_, start);
+    return;
+  }
+  if (!campaign_->canvassing || now_ - campaign_->canvass_began > kCanvassLimit) start_canvass();
+  judge_canvass();
+}
+
+void Node::Impl::start_canvass() {
+  Campaign& c = *campaign_;
+  c.canvassing = true;
+  c.nonce = ++nonce_;
+  c.canvass_began = now_;
+  c.resend_due = now_;
+  c.answers.clear();
+}
+
+void Node::Impl::judge_canvass() {
+  Campaign& c = *campaign_;
+  const Config& head = *chain.head();
+  const View v = view();
+  if (head.find(self()) != nullptr && head.find(self())->vote) {
+    CanvassAnswer mine{c.nonce, Opinion::concur, ""};
+    for (const CanvassItem& item : c.wish.items) {
+      const Judgement judgement = judge(v, item);
+      if (judgement.probe) probe(item.node);
+      if (judgement.opinion != Opinion::concur && mine.opinion != Opinion::object) mine.opinion = judgement.opinion, mine.why = judgement.why;
+    }
+    c.answers[self()] = mine;
+  }
+  if (now_ >= c.resend_due) {
+    c.resend_due = now_ + kCanvassResend;
+    Facts about;  // so that nobody objects only because the news has not come to him yet
+    for (const CanvassItem& item : c.wish.items) {
+      if (const NodeRecord* record = facts_.find(item.node)) about.records.push_back(*record);
+    }
+    const Instance instance{head.generation, head.epoch, chain.head_id().hash};
+    for (const NodeId& voter : voters(head)) {
+      if (voter == self() || c.answers.count(voter) > 0) continue;
+      if (!about.records.empty()) send(voter, about);
+      send(voter, Canvass{c.nonce, instance, c.wish.items});
+    }
+  }
+  ring_due_ = std::min({ring_due_, c.resend_due, c.canvass_began + kCanvassPatience + 1us});
+
+  std::size_t concur = 0;
+  for (const auto& [id, answer] : c.answers) {
+    if (answer.opinion == Opinion::concur) ++concur;
+    if (answer.opinion != Opinion::object) continue;
+    objection_ = name_of(id) + " objects: " + answer.why;
+    log(LogLevel::info, "not proposed: " + c.wish.next.reason + ": " + objection_);
+    objected_items_ = c.wish.items;
+    objection_backoff_ = std::clamp<Duration>(objection_backoff_ * 2, settings.silence / 2, kObjectionMax);
+    objection_until_ = now_ + objection_backoff_ + Duration(static_cast<std::int64_t>(random_() % 200'000));
+    ring_due_ = std::min(ring_due_, objection_until_);
+    campaign_->canvassing = false;
+    return;
+  }
+  // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its say.
+  const bool hearsay = names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
+  if (concur < majority(head)) return;
+  if (hearsay && c.answers.size() < voters(head).size() && now_ - c.canvass_began < kCanvassPatience) return;
+  ChainOut out = chain_out();
+  chain.propose(c.wish.next, now_, out);
+  campaign_.reset();
+  take(std::move(out));
+}
+
+void Node::Impl::on_canvass_answer(const NodeId& from, const CanvassAnswer& answer) {
+  if (!campaign_ || !campaign_->canvassing || answer.nonce != campaign_->nonce) return;
+  const Member* member = chain.head()->find(from);
+  if (member != nullptr && member->vote) campaign_->answers[from] = answer;
+}
+
+void Node::Impl::on_canvass(const NodeId& from, const Canvass& canvass) {
+  for (PendingCanvass& pending : canvasses_) {
+    if (pending.from != from) continue;
+    if (pending.canvass.nonce != canvass.nonce) pending = {from, canvass, now_};
+    return;
+  }
+  if (canvasses_.size() < kMembersMax) canvasses_.push_back({from, canvass, now_});
+}
+
+// A voter answers from what it has seen itself; where that takes a fresh look, it looks first.
+void Node::Impl::answer_canvasses() {
+  if (canvasses_.empty()) return;
+  const View v = view();
+  std::deque<PendingCanvass> later;
+  for (PendingCanvass& pending : canvasses_) {
+    const Instance here{v.config->generation, v.config->epoch, chain.head_id().hash};
+    CanvassAnswer answer{pending.canvass.nonce, Opinion::concur, ""};
+    bool wait = false;
+    if (pending.canvass.instance != here) {
+      answer.opinion = Opinion::abstain;
+      answer.why = "another epoch is my head";
+    }
+    for (const CanvassItem& item : pending.canvass.items) {
+      if (answer.opinion == Opinion::abstain) break;
+      const Judgement judgement = judge(v, item);
+      if (judgement.probe) probe(item.node);
+      if (item.evidence == Evidence::refused && item.node != self()) {
+        // The question is whether a ping is unanswered *now*: ask one.
+        if (pending.received == now_) swim_.probe_now(item.node, now_, fx_->send);
+        const auto answered = swim_.last_answer(item.node);
+        wait = wait || judgement.probe || (!v.peers.at(item.node).ping_unanswered && (!answered || *answered < pending.received) &&
+                                           now_ - pending.received < kPingLimit);
+      }
+      if (judgement.opinion == Opinion::concur || answer.opinion == Opinion::object) continue;
+      answer.opinion = judgement.opinion;
+      answer.why = judgement.why;
+    }
+    if (wait && now_ - pending.received < kJudgeLimit) {
+      later.push_back(pending);
+      ring_due_ = std::min(ring_due_, now_ + 20ms);
+      continue;
+    }
+    send(pending.from, answer);
+  }
+  canvasses_ = std::move(later);
+}
+
+// ---------------------------------------------------------------- commands
+
+void Node::Impl::handle(const Command& command) {
+  const auto argument = [&](const std::string& key) -> std::string {
+    for (const auto& [name, value] : command.arguments) {
+      if (name == key) return value;
+    }
+    return {};
+  };
+  if (command.name == "leaving") {
+    leaving_ = true;
+    if (chain.head() != nullptr) swim_.leave(fx_->send);
+    fx_->replies.push_back({command.id, true, ""});
+    return;
+  }
+  if (chain.head() == nullptr) {
+    fx_->replies.push_back({command.id, false, "no ring has been formed yet"});
+    return;
+  }
+  PendingCommand pending{command, now_ + kCommandLimit, command.name == "pause", {}};
+  if (command.name == "pause") {
+    pending.pause = {true, settings.name, argument("reason"), std::strtoull(argument("for_ms").c_str(), nullptr, 10)};
+  } else if (command.name == "resume") {
+    if (!foreign_.empty()) {
+      // What was changed by hand may be put right again.
+      set_marker("link", "");
+      foreign_.clear();
+      foreign_since_.reset();
+      log(LogLevel::info, "resumed: the link is put back as the ring wants it");
+    }
+  } else {
+    fx_->replies.push_back({command.id, false, "this agent does not know the command " + command.name});
+    return;
+  }
+  commands_.push_back(std::move(pending));
+}
+
+void Node::Impl::run_commands() {
+  const Config& head = *chain.head();
+  if (head.paused.on && paused_since_ && head.paused.for_ms > 0 && commands_.empty() &&
+      now_ - *paused_since_ > std::chrono::milliseconds(head.paused.for_ms)) {
+    // The pause is over; every node counts for itself, the first that proposes ends it.
+    commands_.push_back({{0, "resume", {}}, now_ + kCommandLimit, false, {}});
+  }
+  while (!commands_.empty()) {
+    const PendingCommand& pending = commands_.front();
+    if (head.paused.on == pending.wants_pause) {
+      if (pending.command.id != 0) fx_->replies.push_back({pending.command.id, true, pending.wants_pause ? "paused" : "running"});
+      commands_.pop_front();
+      continue;
+    }
+    if (now_ >= pending.deadline) {
+      if (pending.command.id != 0) {
+        fx_->replies.push_back({pending.command.id, false, "outcome unknown: no majority of the voters answered within 5 s; it may still take effect"});
+      }
+      commands_.pop_front();
+      continue;
+    }
+    ring_due_ = std::min(ring_due_, now_ + 50ms);
+    if (chain.proposing() || !chain.confirmed()) return;
+    Config next = head;
+    next.paused = pending.pause;
+    next.reason = pending.wants_pause ? "paused by " + settings.name + (pending.pause.reason.empty() ? "" : ": " + pending.pause.reason)
+                                      : "resumed by " + settings.name;
+    next.evidence_class = to_string(Evidence::command);
+    next.proposer = settings.name;
+    assign_votes(next, healthy_agents(view()));
+    ChainOut out = chain_out();
+    chain.propose(std::move(next), now_, out);
+    take(std::move(out));
+    return;
+  }
+}
+
+}  // namespace ringagent

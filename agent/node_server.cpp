@@ -1,0 +1,389 @@
+#include <algorithm>
+#include <cstdlib>
+
+#include "agent/node_impl.h"
+#include "agent/positions.h"
+#include "mysql/preconditions.h"
+
+// The part of Node that watches and changes the own server.
+namespace ringagent {
+namespace {
+
+constexpr std::int64_t kStartTolerance_s = 2;  // the server's clock minus whole seconds of uptime wobbles
+constexpr Duration kRecheck = 1s;
+constexpr Duration kLintPeriod = 1s;
+constexpr Duration kPublishPeriod = 1s;        // of positions; everything else is told at once
+constexpr Duration kCaughtUpFresh = 2s;
+constexpr Duration kForeignSettled = 500ms;    // a shutdown looks like a STOP for a moment
+constexpr Duration kLookUrgent = 500ms;
+constexpr Duration kLookFresh = 3s;
+constexpr std::size_t kMilestones = 64;
+
+ReplicationTls tls_of(const std::string& text) {
+  if (text == "required") return ReplicationTls::required;
+  return text == "verify_ca" ? ReplicationTls::verify_ca : ReplicationTls::off;
+}
+
+// What everybody should know at once if it changes; positions and ages may wait.
+bool urgent(const NodeRecord& before, const NodeRecord& after) {
+  NodeRecord a = before;
+  NodeRecord b = after;
+  for (NodeRecord* r : {&a, &b}) {
+    r->version = {};
+    r->executed.clear();
+    r->purged.clear();
+    r->binlog_file.clear();
+    r->binlog_pos = 0;
+    r->rejoin_in_ms = 0;
+    for (LinkFact& link : r->links) link.heard_ms = link.heard_ms == 0 ? 0 : 1;
+  }
+  return a != b;
+}
+
+}  // namespace
+
+bool Node::Impl::same_start(const std::string& marker) const {
+  if (marker.empty() || !server_.state()) return false;
+  return std::abs(std::strtoll(marker.c_str(), nullptr, 10) - server_.started_unix_s()) <= kStartTolerance_s;
+}
+
+void Node::Impl::poll_if_due() {
+  if (settings.role == Role::witness || server_.poll_open()) return;
+  // While somebody may have to testify or a plan is under way, every event counts.
+  const auto up = chain.head() ? upstream(*chain.head(), self()) : std::nullopt;
+  const bool doubt = up && swim_.unanswered_since(*up, now_).has_value();
+  if (repair_.hurry() || now_ < hurry_until_) poll_due_ = std::min(poll_due_, now_ + 5ms);
+  else if (doubt) poll_due_ = std::min(poll_due_, now_ + 50ms);
+  if (now_ >= poll_due_) {
+    server_.asked(now_);
+    fx_->sql.push_back(PollRequest{});
+  }
+  if (server_.ask_port() && !seen_[self()].port_open) {
+    seen_[self()].port_open = true;
+    fx_->ports.push_back({self(), settings.mysql, 1s});
+  }
+}
+
+// ---------------------------------------------------------------- a start of mysqld and its check
+
+void Node::Impl::note_start() {
+  if (!server_.up() || server_.starts_seen() == starts_noted_) return;
+  starts_noted_ = server_.starts_seen();
+  const ServerState& state = *server_.state();
+  const bool known = same_start(chain.marker("start"));
+  start_checked_ = known && same_start(chain.marker("checked"));
+  adopted_ = known && same_start(chain.marker("adopted"));
+  unsafe_ = known ? chain.marker("unsafe") : "";
+  settling_since_.reset();
+  catch_up_target_.clear();
+  repair_.link_unverified();
+  if (known) return;
+  set_marker("start", std::to_string(state.started_unix_s));
+  set_marker("unsafe", "");
+  const bool running = state.link() != nullptr && state.link()->io != IoState::stopped;
+  // A server that runs in a ring before there is one for us: whatever its read_only is, it is not ours.
+  const bool before_us = chain.head() == nullptr && running;
+  set_marker("read_only", state.read_only && !before_us ? std::to_string(state.started_unix_s) : "");
+  log(LogLevel::info, "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
+}
+
+// Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
+void Node::Impl::check_start() {
+  const Member* me = own_member();
+  if (me == nullptr || !server_.up() || !unsafe_.empty() || me->role == Role::witness) return;
+  if (start_checked_ && (me->in || now_ < recheck_due_)) return;
+  if (!chain.confirmed()) return;
+  std::vector<const NodeRecord*> others;
+  std::size_t voters_known = me->vote ? 1 : 0;
+  for (const Member& member : chain.head()->members) {
+    const NodeRecord* record = member.id == self() ? nullptr : facts_.find(member.id);
+    if (record == nullptr) continue;
+    others.push_back(record);
+    if (member.vote) ++voters_known;
+  }
+  if (voters_known < majority(*chain.head())) return;
+  recheck_due_ = now_ + kRecheck;
+  const ServerState& state = *server_.state();
+  // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
+  // writes may already hide the hole, and may already be known to others: then only the present position is fair.
+  const bool exact = state.read_only && same_start(chain.marker("read_only")) && !state.at_start.empty();
+  const std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
+  if (lost == 0) {
+    if (!start_checked_) set_marker("checked", std::to_string(state.started_unix_s));
+    start_checked_ = true;
+    return;
+  }
+  start_checked_ = true;
+  unsafe_ = "lost tail: " + std::to_string(lost) + " transactions that this server once wrote stand on other members but not here; needs reseed";
+  set_marker("unsafe", unsafe_);
+  log(LogLevel::error, unsafe_);
+}
+
+// ---------------------------------------------------------------- reconcile and repair
+
+bool Node::Impl::member_well(const NodeId& id) const {
+  const Member* member = chain.head()->find(id);
+  const NodeRecord* record = facts_.find(id);
+  return member != nullptr && member->in && record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() &&
+         swim_.liveness(id) == Liveness::alive && !swim_.unanswered_since(id, now_).has_value();
+}
+
+// The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login there showed.
+std::optional<NodeRecord> Node::Impl::wanted_source() const {
+  const auto up = upstream(*chain.head(), self());
+  if (!up) return std::nullopt;
+  const NodeRecord* record = facts_.find(*up);
+  const bool agent = swim_.liveness(*up) == Liveness::alive && !swim_.unanswered_since(*up, now_).has_value();
+  if (agent) return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() ? std::optional(*record) : std::nullopt;
+  const auto seen = seen_.find(*up);
+  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return std::nullopt;
+  NodeRecord out = record == nullptr ? NodeRecord{} : *record;
+  out.executed = seen->second.looked->executed;
+  out.purged = seen->second.looked->purged;
+  return out;
+}
+
+Situation Node::Impl::situation() const {
+  Situation s;
+  s.config = chain.head();
+  s.self = self();
+  s.server = &*server_.state();
+  s.intent = Intent::parse(chain.marker("link"));
+  if (same_start(std::to_string(s.intent.started_unix_s))) s.intent.started_unix_s = server_.started_unix_s();
+  if (const Link* link = server_.link()) {
+    for (const Member& member : s.config->members) {
+      if (member.mysql == link->source) s.old_source_well = member_well(member.id);
+    }
+  }
+  s.start_checked = start_checked_;
+  s.adopted = adopted_;
+  s.unsafe = unsafe_;
+  s.unfit = unfit_;
+  s.read_only_is_ours = same_start(chain.marker("read_only"));
+  s.link_verified = repair_.link_verified();
+  s.fence_without_quorum = settings.read_only_without_quorum && quorum_lost_since_ && now_ - *quorum_lost_since_ > settings.silence;
+  s.link_settings = {settings.replication_user, settings.replication_password, tls_of(settings.replication_tls), settings.replication_ca,
+                     static_cast<std::uint32_t>(settings.heartbeat_period.count() / 1000),
+                     static_cast<std::uint32_t>(std::max<std::int64_t>(1, settings.connect_retry.count() / 1'000'000))};
+  return s;
+}
+
+void Node::Impl::run_repair() {
+  if (chain.head() == nullptr || own_member() == nullptr || !server_.state() || settings.role == Role::witness) return;
+  if (!server_.up()) {
+    repair_.link_unverified();
+    return;
+  }
+  Situation s = situation();
+  const std::optional<NodeRecord> source = wanted_source();
+  if (source) s.source = &*source;
+  plan_ = reconcile(s);
+  if (!plan_.needs_reseed.empty() && own_member()->in && unsafe_.empty()) {
+    unsafe_ = plan_.needs_reseed;
+    set_marker("unsafe", unsafe_);
+    log(LogLevel::error, unsafe_);
+  }
+  if (const auto up = upstream(*chain.head(), self()); up && !source && !plan_.link_fits) look(*up, kLookUrgent);
+
+  if (plan_.foreign.empty()) {
+    foreign_since_.reset();
+    foreign_.clear();
+  } else {
+    if (!foreign_since_) foreign_since_ = now_;
+    if (now_ - *foreign_since_ >= kForeignSettled) foreign_ = plan_.foreign;
+    if (!foreign_.empty()) log(LogLevel::warning, "foreign change: " + foreign_);
+  }
+  const Link* link = server_.link();
+  if (plan_.link_fits && !repair_.busy() && link != nullptr && link->io == IoState::running && !repair_.link_verified()) {
+    // It runs already, as it should: an adopted ring, or this agent was away for a moment.
+    repair_.link_is_verified();
+    set_marker("link", Intent{link->source, false, server_.started_unix_s()}.text());
+  }
+  if (repair_.link_verified() && plan_.link_fits) acted_epoch_ = chain.head()->epoch;
+
+  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(), [](const PendingCommand& c) { return c.wants_pause; });
+  const bool always = plan_.deed == Deed::stop_link || (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || s.fence_without_quorum));
+  const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
+  RepairOut out;
+  repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
+  if (out.intent) set_marker("link", out.intent->text());
+  if (out.made_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
+  if (out.lifted_read_only) set_marker("read_only", "");
+  for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
+  for (HistoryEntry& entry : out.history) {
+    if (entry.ok && entry.what == to_string(Deed::repoint)) ++repoints_;
+    fx_->history.push_back(std::move(entry));
+  }
+  for (LogLine& line : out.log) log(line.level, std::move(line.text));
+  if (out.look) poll_due_ = now_;
+}
+
+// ---------------------------------------------------------------- the way back into the ring
+
+void Node::Impl::follow_way_back() {
+  const Member* me = own_member();
+  if (me == nullptr || me->in || me->role != Role::ring || !server_.up()) {
+    phase_ = Phase::none;
+    settling_since_.reset();
+    catch_up_target_.clear();
+    return;
+  }
+  const auto back_to = [&](Phase phase) {
+    phase_ = phase;
+    settling_since_.reset();
+  };
+  if (!unsafe_.empty() || !unfit_.empty() || !plan_.needs_reseed.empty()) return back_to(Phase::refused);
+  if (!start_checked_) return back_to(Phase::checking);
+  const auto up = upstream(*chain.head(), self());
+  const Link* link = server_.link();
+  const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running && server_.state()->read_only;
+  const NodeRecord* source = up ? facts_.find(*up) : nullptr;
+  if (!running || source == nullptr) return back_to(Phase::following);
+  // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
+  const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
+  if (catch_up_target_.empty()) catch_up_target_ = source->executed;
+  if (contains_all(flavor, server_.state()->executed, catch_up_target_)) {
+    caught_up_at_ = now_;
+    catch_up_target_ = source->executed;
+  } else if (!settling_since_ || now_ - caught_up_at_ > kCaughtUpFresh) {
+    return back_to(Phase::following);
+  }
+  if (!settling_since_) settling_since_ = now_;
+  const bool settled = now_ - *settling_since_ >= settle_time(settings.settle, me->flaps);
+  phase_ = settled && repair_.link_verified() ? Phase::ready : Phase::settling;
+}
+
+// ---------------------------------------------------------------- the own record
+
+LinkFact Node::Impl::link_fact(const Link& link) const {
+  LinkFact fact;
+  fact.address = link.source;
+  if (chain.head() != nullptr) {
+    for (const Member& member : chain.head()->members) {
+      if (member.mysql == link.source) fact.source = member.id;
+    }
+  }
+  fact.io = static_cast<std::uint8_t>(link.io);
+  fact.sql = link.sql_running;
+  fact.error_number = link.io_errno != 0 ? link.io_errno : link.sql_errno;
+  fact.error = link.io_errno != 0 ? link.io_error : link.sql_error;
+  fact.transaction = link.sql_transaction;
+  const Duration quiet = server_.link_quiet_for(now_);
+  if (link.io != IoState::stopped && quiet >= settings.silence / 2) fact.heard_ms = static_cast<std::uint32_t>(quiet.count() / 100'000 * 100);
+  fact.verified = repair_.link_verified();
+  return fact;
+}
+
+std::vector<ProblemFact> Node::Impl::own_problems() const {
+  std::vector<ProblemFact> out;
+  for (const Finding& finding : findings_) {
+    if (out.size() == kProblemsMax) break;
+    out.push_back({static_cast<std::uint8_t>(finding.severity == Finding::Severity::error ? 1 : 0), finding.code, finding.text + ": " + finding.mend});
+  }
+  if (chain.head() != nullptr) {
+    for (const auto& [id, seen] : seen_) {
+      if (!seen.look_error.empty() && out.size() < kProblemsMax) {
+        out.push_back({0, "replication_account", "the replication account is refused by " + name_of(id) + ": " + seen.look_error});
+      }
+    }
+  }
+  return out;
+}
+
+NodeRecord Node::Impl::own_record() const {
+  NodeRecord r;
+  r.node = self();
+  r.name = settings.name;
+  r.agent_version = settings.agent_version;
+  r.leaving = leaving_;
+  r.head = chain.head_id();
+  r.config_fingerprint = settings.fingerprint;
+  r.mysql = settings.mysql;
+  r.gossip = settings.gossip;
+  if (settings.role == Role::witness) {
+    r.health = MysqlHealth::none;
+    return r;
+  }
+  r.health = server_.health();
+  r.health_why = server_.why();
+  r.unsafe = unsafe_;
+  r.problems = own_problems();
+  if (server_.state()) {
+    const ServerState& state = *server_.state();
+    r.started_unix_s = state.started_unix_s;
+    r.flavor = static_cast<std::uint8_t>(state.version.flavor);
+    r.mysql_version = state.version.text;
+    r.server_id = state.server_id;
+    r.server_uuid = state.server_uuid;
+    r.domain_id = state.domain_id;
+    r.executed = state.executed;
+    r.purged = state.purged;
+    r.binlog_file = state.binlog_file;
+    r.binlog_pos = state.binlog_pos;
+    r.read_only = state.read_only;
+    r.read_only_by_agent = state.read_only && same_start(chain.marker("read_only"));
+    for (const Link& link : state.links) r.links.push_back(link_fact(link));
+  }
+  for (const auto& [id, seen] : seen_) {
+    if (id != self() && seen.answered_before) r.edges.push_back({id, EdgeState::ok});
+  }
+  if (server_.up() && chain.head() != nullptr) {
+    const std::string& trouble = repair_.trouble();
+    r.blocked = plan_.blocked && foreign_.empty() ? plan_.why : trouble;
+    if (phase_ != Phase::refused && phase_ != Phase::checking && !start_checked_) r.blocked.clear();
+    r.foreign = foreign_;
+    r.acted_epoch = acted_epoch_;
+    r.phase = phase_;
+    if (phase_ == Phase::settling && own_member() != nullptr) {
+      const Duration left = settle_time(settings.settle, own_member()->flaps) - (now_ - *settling_since_);
+      r.rejoin_in_ms = left > Duration{0} ? static_cast<std::uint64_t>(left.count() / 1000) : 0;
+    }
+  }
+  return r;
+}
+
+void Node::Impl::lint() {
+  if (!server_.up() || now_ < lint_due_) return;
+  lint_due_ = now_ + kLintPeriod;
+  RingView ring;
+  if (chain.head() != nullptr) {
+    for (const Member& member : chain.head()->members) {
+      const NodeRecord* record = member.id == self() ? nullptr : facts_.find(member.id);
+      if (member.role == Role::ring || member.role == Role::spare) ++ring.ring_size;
+      if (record == nullptr) continue;
+      if (record->domain_id != 0) ring.peer_domains.push_back(record->domain_id);
+      if (record->server_id != 0) ring.peer_server_ids.push_back(record->server_id);
+    }
+  }
+  findings_ = preconditions(*server_.state(), ring);
+  unfit_.clear();
+  for (const Finding& finding : findings_) {
+    if (finding.severity == Finding::Severity::error) unfit_ += (unfit_.empty() ? "" : "; ") + finding.text + ": " + finding.mend;
+  }
+}
+
+void Node::Impl::publish() {
+  if (chain.head() == nullptr) return;
+  NodeRecord record = own_record();
+  const bool now = urgent(published_, record);
+  if (!now && now_ - published_at_ < kPublishPeriod) return;
+  const bool changed = facts_.publish(record, now_);
+  published_ = std::move(record);
+  published_at_ = now_;
+  if (changed) push_record();
+}
+
+void Node::Impl::push_record() {
+  for (const Member& member : chain.head()->members) {
+    if (member.id != self()) send(member.id, facts_.push());
+  }
+}
+
+void Node::Impl::note_milestone(const NodeId& id, const std::string& executed) {
+  auto& line = milestones_[id];
+  if (!line.empty() && (line.back().executed == executed || now_ - line.back().at < 100ms)) return;
+  line.push_back({now_, executed});
+  if (line.size() > kMilestones) line.pop_front();
+}
+
+}  // namespace ringagent

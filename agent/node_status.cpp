@@ -1,0 +1,196 @@
+#include <algorithm>
+
+#include "agent/node_impl.h"
+#include "agent/positions.h"
+
+// The part of Node that tells what it knows (agent/snapshot.h).
+namespace ringagent {
+namespace {
+
+std::string seconds(Duration d) { return std::to_string(d.count() / 1'000'000) + " s"; }
+
+void add(Snapshot& snapshot, const char* severity, const char* code, const std::string& node, std::string text) {
+  snapshot.problems.push_back({severity, code, node, std::move(text)});
+}
+
+const char* agent_word(Liveness liveness) { return to_string(liveness); }
+
+}  // namespace
+
+// How far `replica` is behind `source`, from when this agent learnt what (its own clock, no writes into anybody's data).
+std::optional<std::int64_t> Node::Impl::lag_of(const NodeId& replica, const NodeId& source, Time now) const {
+  const NodeRecord* record = facts_.find(replica);
+  const auto line = milestones_.find(source);
+  if (record == nullptr || line == milestones_.end()) return std::nullopt;
+  const Time as_of = replica == self() ? now : facts_.received_at(replica).value_or(now);
+  std::optional<Time> first_missing;
+  for (auto it = line->second.rbegin(); it != line->second.rend(); ++it) {
+    if (it->at > as_of) continue;
+    if (contains_all(record->flavor, record->executed, it->executed)) break;
+    first_missing = it->at;
+  }
+  return first_missing ? (now - *first_missing).count() / 1000 : 0;
+}
+
+NodeView Node::Impl::node_view(const Member& member, Time now) const {
+  NodeView v;
+  v.name = member.name;
+  v.role = to_string(member.role);
+  v.in = member.in;
+  v.vote = member.vote;
+  v.address = member.mysql.str();
+  v.gossip_address = member.gossip.str();
+  v.server_id = member.server_id;
+  v.position_mode = "gtid";
+  v.agent = agent_word(member.id == self() ? Liveness::alive : swim_.liveness(member.id));
+  const NodeRecord* record = facts_.find(member.id);
+  if (!member.in && member.role == Role::ring) v.reason = member.out_class;
+  if (record == nullptr) {
+    v.mysql = "unknown";
+    return v;
+  }
+  v.agent_version = record->agent_version;
+  v.mysql = v.agent == "dead" || v.agent == "left" ? "unknown" : to_string(record->health);
+  v.mysql_why = record->health_why;
+  v.mysql_version = record->mysql_version;
+  if (record->server_id != 0) v.server_id = record->server_id;
+  if (record->health == MysqlHealth::up) v.read_only = record->read_only;
+  v.position = record->executed;
+  v.phase = to_string(record->phase);
+  v.blocked = record->blocked;
+  v.foreign = record->foreign;
+  if (record->phase == Phase::settling) v.rejoin_in_ms = static_cast<std::int64_t>(record->rejoin_in_ms);
+  const auto up = upstream(*chain.head(), member.id);
+  for (const LinkFact& link : record->links) {
+    UpstreamView u;
+    const Member* source = chain.head()->find(link.source);
+    u.node = source != nullptr ? source->name : link.address.str();
+    u.io = to_string(static_cast<IoState>(link.io));
+    u.sql = link.sql ? "running" : "stopped";
+    u.error_number = link.error_number;
+    u.error = link.error;
+    u.desired = up && *up == link.source;
+    if (source != nullptr && link.io == static_cast<std::uint8_t>(IoState::running)) u.lag_ms = lag_of(member.id, link.source, now);
+    v.upstreams.push_back(std::move(u));
+  }
+  std::vector<const NodeRecord*> others;
+  for (const Member& other : chain.head()->members) {
+    if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id) others.push_back(r);
+  }
+  if (!member.in) v.stranded = own_missing_elsewhere(*record, others);
+  return v;
+}
+
+void Node::Impl::add_problems(Snapshot& s, Time now) const {
+  const Config& head = *chain.head();
+  if (!chain.broken().empty()) {
+    add(s, "critical", "split_chain", "", chain.broken() + ": two clusters share one identity; nothing is changed until one of them is taken away");
+  }
+  if (!s.quorum_held) {
+    std::string missing;
+    for (const NodeId& id : voters(head)) {
+      const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
+      if (liveness == Liveness::dead || liveness == Liveness::left) missing += (missing.empty() ? "" : ", ") + name_of(id);
+    }
+    add(s, "critical", "no_quorum", "",
+        "no quorum: " + std::to_string(s.quorum_reachable) + " of " + std::to_string(s.voters.size()) + " voters answer, " +
+            std::to_string(s.quorum_needed) + " are needed; nothing is changed until then. Bring back the agent of any of: " + missing);
+  }
+  if (s.paused) add(s, "warning", "paused", "", s.paused_why + "; `ringagent resume` ends it");
+  for (const NodeView& v : s.nodes) {
+    const NodeId id = head.find(v.name)->id;
+    const NodeRecord* record = facts_.find(id);
+    const bool server = v.role != "witness";
+    const auto out = out_since_.find(id);
+    if (v.agent == "dead") add(s, "warning", "agent_dead", v.name, "the agent of " + v.name + " does not answer; its server cannot be watched or repointed");
+    if (v.agent == "left") add(s, "warning", "agent_left", v.name, "the agent of " + v.name + " was stopped; its server cannot be watched or repointed");
+    if (!v.in && v.role == "ring") {
+      std::string text = v.name + " is out: " + (v.reason.empty() ? "not taken in yet" : v.reason);
+      if (record != nullptr && !record->health_why.empty() && v.mysql != "up") text += " (" + record->health_why + ")";
+      if (out != out_since_.end()) text += " for " + seconds(now - out->second);
+      if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
+      if (v.phase == "following") text += "; it is catching up";
+      add(s, "warning", "node_out", v.name, text);
+    }
+    if (record == nullptr || !server) continue;
+    if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
+    if (v.stranded > 0 && v.phase == "ready") {
+      add(s, "warning", "stranded", v.name, std::to_string(v.stranded) + " transactions are stranded on " + v.name + " and held for a person to decide ([failure] stranded, replay_max_age)");
+    }
+    if (v.mysql == "denied") add(s, "critical", "mysql_denied", v.name, "the MySQL of " + v.name + " does not let its agent in: " + record->health_why);
+    if (v.in && (v.mysql == "down" || v.mysql == "hung")) {
+      add(s, "critical", v.mysql == "down" ? "mysql_down" : "mysql_hung", v.name, "the MySQL of " + v.name + " is " + v.mysql + ": " + record->health_why);
+    }
+    for (const ProblemFact& problem : record->problems) {
+      if (problem.severity != 0 || problem.code == "replication_account") {
+        add(s, problem.severity != 0 ? "critical" : "warning", problem.code.c_str(), v.name, v.name + ": " + problem.text);
+      }
+    }
+    if (v.mysql != "up") continue;
+    if (!v.foreign.empty()) add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign);
+    if (!v.blocked.empty() && record->unsafe.empty()) add(s, v.in ? "critical" : "warning", "blocked", v.name, v.name + ": " + v.blocked);
+    const auto up = upstream(head, id);
+    if (!up || !v.in) continue;
+    const auto link = std::find_if(v.upstreams.begin(), v.upstreams.end(), [](const UpstreamView& u) { return u.desired; });
+    if (link == v.upstreams.end()) {
+      add(s, "critical", "link_wrong", v.name, v.name + " does not replicate from " + name_of(*up) + " yet");
+    } else if (link->io != "running" || link->sql != "running") {
+      add(s, "critical", link->sql != "running" ? "applier_stopped" : "link_down", v.name,
+          v.name + " <- " + link->node + ": io " + link->io + ", sql " + link->sql +
+              (link->error.empty() ? "" : ", error " + std::to_string(link->error_number) + ": " + link->error));
+    }
+  }
+}
+
+Snapshot Node::Impl::snapshot(Time now) const {
+  Snapshot s;
+  s.cluster = settings.cluster;
+  s.node = settings.name;
+  s.version = settings.agent_version;
+  s.epochs_seen = epochs_;
+  s.repoints_done = repoints_;
+  s.confirmed = chain.confirmed();
+  s.self_up = server_.up();
+  if (chain.head() == nullptr) {
+    add(s, "critical", "not_formed", "", "no ring has been formed yet");
+    for (const std::string& problem : formation_problems_) add(s, "critical", "formation", "", problem);
+    s.self_why = "no ring has been formed yet";
+    return s;
+  }
+  const Config& head = *chain.head();
+  s.generation = head.generation;
+  s.epoch = head.epoch;
+  s.head_hash = short_hex(chain.head_id().hash);
+  for (const NodeId& id : voters(head)) {
+    s.voters.push_back(name_of(id));
+    const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
+    if (liveness == Liveness::alive || liveness == Liveness::suspect) ++s.quorum_reachable;
+  }
+  s.quorum_needed = majority(head);
+  s.quorum_held = s.quorum_reachable >= s.quorum_needed;
+  s.paused = head.paused.on;
+  if (s.paused) s.paused_why = "paused by " + head.paused.by + (head.paused.reason.empty() ? "" : ": " + head.paused.reason);
+  for (const NodeId& id : ring(head)) s.ring.push_back(name_of(id));
+  for (const Member& member : head.members) s.nodes.push_back(node_view(member, now));
+  add_problems(s, now);
+  s.health = s.problems.empty() ? "ok" : "degraded";
+  for (const ProblemView& problem : s.problems) {
+    if (problem.severity == "critical") s.health = "critical";
+  }
+
+  const Member* me = own_member();
+  s.self_in = me != nullptr && me->in;
+  const bool read_only = server_.state() && server_.state()->read_only;
+  s.self_writable = s.self_in && s.self_up && !read_only;
+  if (me != nullptr) {
+    if (const auto up = upstream(head, self())) s.self_lag_ms = lag_of(self(), *up, now);
+  }
+  if (!s.self_in) s.self_why = "this node is out of the ring" + (me != nullptr && !me->out_class.empty() ? ": " + me->out_class : std::string());
+  else if (!s.self_up) s.self_why = std::string("MySQL is ") + to_string(server_.health()) + (server_.why().empty() ? "" : ": " + server_.why());
+  else if (read_only) s.self_why = "MySQL is read_only";
+  for (const Statement& statement : plan_.statements) s.plan.push_back(statement.shown);
+  s.plan_why = plan_.why.empty() ? "nothing to do" : plan_.why;
+  return s;
+}
+
+}  // namespace ringagent
