@@ -19,9 +19,9 @@ constexpr Duration kLookUrgent = 500ms;
 constexpr Duration kLookFresh = 3s;
 constexpr std::size_t kMilestones = 64;
 
-ReplicationTls tls_of(const std::string& text) {
-  if (text == "required") return ReplicationTls::required;
-  return text == "verify_ca" ? ReplicationTls::verify_ca : ReplicationTls::off;
+TlsMode tls_of(const std::string& text) {
+  if (text == "required") return TlsMode::required;
+  return text == "verify_ca" ? TlsMode::verify_ca : TlsMode::off;
 }
 
 // What everybody should know at once if it changes; positions and ages may wait.
