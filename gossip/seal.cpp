@@ -1,0 +1,276 @@
+#include "gossip/seal.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <tuple>
+
+namespace ringagent {
+
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+
+static_assert(kKeyBytes == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
+static_assert(kSealTagBytes == crypto_aead_xchacha20poly1305_ietf_ABYTES);
+
+const unsigned char* data(std::string_view bytes) {
+  return reinterpret_cast<const unsigned char*>(bytes.data());
+}
+unsigned char* data(std::string& bytes) {
+  return reinterpret_cast<unsigned char*>(bytes.data());
+}
+
+template <std::size_t N>
+std::array<std::uint8_t, N> blake2b(std::string_view bytes) {
+  std::array<std::uint8_t, N> out;
+  crypto_generichash(out.data(), N, data(bytes), bytes.size(), nullptr, 0);
+  return out;
+}
+
+using Nonce = std::array<std::uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES>;
+Nonce nonce(std::string_view header) {
+  return blake2b<std::tuple_size_v<Nonce>>(header);
+}
+
+// What stands in place of the tag in insecure mode: it finds accidents, not attackers.
+std::string checksum(std::string_view header_and_body) {
+  const auto sum = blake2b<kSealTagBytes>(header_and_body);
+  return {sum.begin(), sum.end()};
+}
+
+KeyId fingerprint(std::string_view key) {
+  const auto digest = blake2b<32>(std::string("ringagent key ").append(key));
+  KeyId id;
+  std::copy_n(digest.begin(), id.size(), id.begin());
+  if (id == KeyId{}) id.back() = 1;  // zero is the mark of insecure mode
+  return id;
+}
+
+template <class Bytes>
+void append(std::string& out, const Bytes& bytes) {
+  out.append(bytes.begin(), bytes.end());
+}
+
+void append_number(std::string& out, std::uint64_t value, std::size_t size) {
+  for (std::size_t i = size; i > 0; --i) out += static_cast<char>(value >> (8 * (i - 1)) & 0xFFU);
+}
+
+// Takes bytes off the front of `rest`, which the caller knows to be long enough.
+template <class Bytes>
+void take(std::string_view& rest, Bytes& bytes) {
+  std::copy_n(rest.begin(), bytes.size(), bytes.begin());
+  rest.remove_prefix(bytes.size());
+}
+
+std::uint64_t take_number(std::string_view& rest, std::size_t size) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < size; ++i) value = value << 8U | static_cast<unsigned char>(rest[i]);
+  rest.remove_prefix(size);
+  return value;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- keys
+
+std::string to_string(const KeyId& id) {
+  std::string text(2 * id.size() + 1, '\0');
+  sodium_bin2hex(text.data(), text.size(), id.data(), id.size());
+  text.pop_back();
+  return text;
+}
+
+const Key* KeyRing::find(const KeyId& id) const {
+  const auto at = std::find_if(keys_.begin(), keys_.end(), [&](const Key& key) { return key.id == id; });
+  return at == keys_.end() ? nullptr : &*at;
+}
+
+std::vector<KeyId> KeyRing::ids() const {
+  std::vector<KeyId> out;
+  for (const Key& key : keys_) out.push_back(key.id);
+  return out;
+}
+
+Result<KeyRing> KeyRing::parse(std::string_view text) {
+  KeyRing ring;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const auto fault = [&](const std::string& what) {
+      return fail("line " + std::to_string(number) + ": " + what);
+    };
+    line.remove_prefix(std::min(line.size(), line.find_first_not_of(" \t")));
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
+      line.remove_suffix(1);
+    if (line.empty() || line.front() == '#') continue;
+    Key key;
+    std::size_t size = 0;
+    const char* end = nullptr;
+    if (sodium_base642bin(key.bytes.data(), key.bytes.size(), line.data(), line.size(), nullptr, &size, &end,
+                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
+        end != line.data() + line.size() || size != kKeyBytes) {
+      return fault("not a key (32 bytes in base64); `ringagent keygen` makes one");
+    }
+    key.id = fingerprint({reinterpret_cast<const char*>(key.bytes.data()), key.bytes.size()});
+    if (ring.find(key.id) != nullptr) return fault("the key " + to_string(key.id) + " stands here twice");
+    if (ring.keys_.size() == kKeysMax) return fault("more than " + std::to_string(kKeysMax) + " keys");
+    ring.keys_.push_back(key);
+  }
+  if (ring.keys_.empty()) return fail("holds no key; `ringagent keygen` makes one");
+  return ring;
+}
+
+ClusterId name_cluster_id(std::string_view cluster_name) {
+  ClusterId id;
+  id.bytes = blake2b<16>(std::string("ringagent cluster ").append(cluster_name));
+  return id;
+}
+
+const char* to_string(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::malformed:
+      return "malformed";
+    case Refusal::unknown_cluster:
+      return "unknown_cluster";
+    case Refusal::unknown_key:
+      return "unknown_key";
+    case Refusal::forged:
+      return "forged";
+    case Refusal::old_boot:
+      return "old_boot";
+    case Refusal::replayed:
+      return "replayed";
+    case Refusal::too_old:
+      return "too_old";
+    case Refusal::too_many_senders:
+      return "too_many_senders";
+    case Refusal::reflected:
+      return "reflected";
+    case Refusal::clone:
+      return "clone";
+  }
+  std::abort();
+}
+
+// ---------------------------------------------------------------- the envelope
+
+struct Sealer::Header {
+  KeyId key{};
+  ClusterId cluster;
+  NodeId sender;
+  std::uint32_t boot = 0;
+  std::uint64_t counter = 0;
+
+  std::string bytes() const {
+    std::string out(1, static_cast<char>(kVersion));
+    append(out, key);
+    append(out, cluster.bytes);
+    append(out, sender.bytes);
+    append_number(out, boot, 4);
+    append_number(out, counter, 8);
+    return out;
+  }
+
+  static std::optional<Header> parse(std::string_view packet) {
+    if (packet.size() < kSealBytes || static_cast<std::uint8_t>(packet[0]) != kVersion) return std::nullopt;
+    packet.remove_prefix(1);
+    Header header;
+    take(packet, header.key);
+    take(packet, header.cluster.bytes);
+    take(packet, header.sender.bytes);
+    header.boot = static_cast<std::uint32_t>(take_number(packet, 4));
+    header.counter = take_number(packet, 8);
+    return header;
+  }
+};
+
+Sealer::Sealer(const NodeId& self, std::uint32_t boot, std::uint64_t first_counter, KeyRing keys)
+    : self_(self),
+      boot_(boot),
+      first_(first_counter & ~(std::uint64_t{1} << 63U)),
+      next_(first_),
+      keys_(std::move(keys)) {}
+
+std::string Sealer::seal(const ClusterId& cluster, std::string_view body) {
+  if (next_ == ~std::uint64_t{0}) std::abort();  // the next packet would use a nonce again
+  const KeyId key = keys_.is_insecure() ? KeyId{} : keys_.primary().id;
+  std::string packet = Header{key, cluster, self_, boot_, next_++}.bytes();
+  if (keys_.is_insecure()) {
+    packet.append(body);
+    return packet.append(checksum(packet));
+  }
+  const Nonce once = nonce(packet);
+  packet.resize(kSealBytes + body.size());
+  crypto_aead_xchacha20poly1305_ietf_encrypt(data(packet) + kSealHeaderBytes, nullptr, data(body),
+                                             body.size(), data(packet), kSealHeaderBytes, nullptr,
+                                             once.data(), keys_.primary().bytes.data());
+  return packet;
+}
+
+tl::expected<std::string, Refusal> Sealer::authenticate(std::string_view packet, const Header& header) const {
+  const std::string_view sealed = packet.substr(kSealHeaderBytes);
+  const std::size_t size = sealed.size() - kSealTagBytes;
+  if (keys_.is_insecure() && header.key == KeyId{}) {
+    if (checksum(packet.substr(0, kSealHeaderBytes + size)) != sealed.substr(size))
+      return tl::unexpected(Refusal::forged);
+    return std::string(sealed.substr(0, size));
+  }
+  const Key* key = keys_.find(header.key);
+  if (key == nullptr) return tl::unexpected(Refusal::unknown_key);
+  std::string body(size, '\0');
+  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+          data(body), nullptr, nullptr, data(sealed), sealed.size(), data(packet), kSealHeaderBytes,
+          nonce(packet.substr(0, kSealHeaderBytes)).data(), key->bytes.data()) != 0) {
+    return tl::unexpected(Refusal::forged);
+  }
+  return body;
+}
+
+tl::expected<void, Refusal> Sealer::admit(const Header& header) {
+  if (header.sender == self_) {
+    const bool mine =
+        header.boot < boot_ || (header.boot == boot_ && header.counter >= first_ && header.counter < next_);
+    return tl::unexpected(mine ? Refusal::reflected : Refusal::clone);
+  }
+  auto at = windows_.find(header.sender);
+  if (at == windows_.end()) {
+    if (windows_.size() == kSendersMax) return tl::unexpected(Refusal::too_many_senders);
+    at = windows_.emplace(header.sender, Window{header.boot, header.counter, {}}).first;
+  }
+  Window& window = at->second;
+  if (header.boot < window.boot) return tl::unexpected(Refusal::old_boot);
+  if (header.boot > window.boot) window = Window{header.boot, header.counter, {}};
+
+  const auto word = [&](std::uint64_t counter) -> std::uint64_t& {
+    return window.seen[counter % kReplayWindow / 64];
+  };
+  const auto bit = [](std::uint64_t counter) { return std::uint64_t{1} << (counter % 64); };
+  if (header.counter > window.highest) {
+    // The window slides: what it newly covers has not been seen.
+    const std::uint64_t steps = std::min(header.counter - window.highest, kReplayWindow);
+    for (std::uint64_t i = 0; i < steps; ++i) word(header.counter - i) &= ~bit(header.counter - i);
+    window.highest = header.counter;
+  } else if (window.highest - header.counter >= kReplayWindow) {
+    return tl::unexpected(Refusal::too_old);
+  } else if ((word(header.counter) & bit(header.counter)) != 0) {
+    return tl::unexpected(Refusal::replayed);
+  }
+  word(header.counter) |= bit(header.counter);
+  return {};
+}
+
+tl::expected<Opened, Refusal> Sealer::open(std::string_view packet, std::span<const ClusterId> accepted) {
+  const std::optional<Header> header = Header::parse(packet);
+  if (!header) return tl::unexpected(Refusal::malformed);
+  if (std::find(accepted.begin(), accepted.end(), header->cluster) == accepted.end()) {
+    return tl::unexpected(Refusal::unknown_cluster);
+  }
+  auto body = authenticate(packet, *header);
+  if (!body) return tl::unexpected(body.error());
+  if (const auto admitted = admit(*header); !admitted) return tl::unexpected(admitted.error());
+  return Opened{header->sender, header->boot, header->cluster, std::move(*body)};
+}
+
+}  // namespace ringagent
