@@ -167,6 +167,16 @@ TEST_CASE("seal: a repeated packet is refused, a reordered one is not, until it 
   CHECK(refusal(b, packets[2001 - kReplayWindow]) == Refusal::too_old);
 }
 
+TEST_CASE("seal: a jump over the whole window leaves nothing of it behind") {
+  Sealer a = node(1);
+  Sealer b = node(2);
+  std::vector<std::string> packets;
+  for (std::uint64_t i = 0; i < 2 * kReplayWindow; ++i) packets.push_back(a.seal(kShop, "x"));
+  for (std::uint64_t i = 0; i < kReplayWindow; ++i) REQUIRE(opens(b, packets[i]));
+  CHECK(opens(b, packets.back()));
+  for (std::uint64_t i = kReplayWindow; i + 1 < packets.size(); ++i) REQUIRE(opens(b, packets[i]));
+}
+
 TEST_CASE("seal: the window agrees with a plain set of counters under any order") {
   std::mt19937_64 random(42);
   for (int round = 0; round < 20; ++round) {
