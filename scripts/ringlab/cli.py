@@ -75,13 +75,7 @@ def parser():
 
 def start(lab, args):
     server = dict(option.partition("=")[::2] for option in args.server)
-    try:
-        lab.up(args.nodes, args.flavor, args.netns, args.how, args.set, server, args.durable, args.base, args.agent)
-    except BaseException:
-        if lab.nodes:
-            print(f"scripts/lab: logs are in {lab.collect()}", file=sys.stderr)
-            lab.down()
-        raise
+    lab.up(args.nodes, args.flavor, args.netns, args.how, args.set, server, args.durable, args.base, args.agent)
     print(lab.describe())
 
 

@@ -13,11 +13,11 @@ import tempfile
 import time
 
 from . import agent_config
-from .base import SCRIPTS, LabError, at_once, need_root, read_json, run, tail, wait, write_file, write_json
+from .base import REPO, SCRIPTS, LabError, at_once, need_root, read_json, run, tail, wait, write_file, write_json
 from .flavor import APP, FLAVORS, SCHEMA
 from .journal import SCHEMA_SQL, Journal, node_of
-from .network import Loopback, Namespaces
-from .node import Node, default_agent
+from .network import Loopback, Namespaces, claim_base, release_base
+from .node import Node
 from .process import Process, end_marked
 from .sql import SqlError
 from .verify import verify
@@ -34,7 +34,7 @@ class Lab:
         self.dir = pathlib.Path(dir or pathlib.Path(tempfile.gettempdir()) / f"ringlab-{name}").resolve()
         self.config = read_json(self.dir / "lab.json")
         self.name = self.config["name"] if self.config else name
-        self.nodes, self.network, self._words = [], None, None
+        self.nodes, self.network, self._answers = [], None, {}
         if self.config:
             self._attach()
 
@@ -44,7 +44,7 @@ class Lab:
         kind = Namespaces if self.config["netns"] else Loopback
         self.network = kind(self.name, self.config["base"], self.config["nodes"])
         self.nodes = [Node(self, n) for n in range(1, self.config["nodes"] + 1)]
-        self.load = Process(self.dir / "load" / "process.json", self.dir / "load" / "load.log")
+        self.load = Process(self.dir / "load" / "writers.json", self.dir / "load" / "load.log")
 
     def __enter__(self):
         return self
@@ -62,6 +62,28 @@ class Lab:
         """Start a lab. `how`: "form": fresh servers, whose agents form the ring; "none": servers only, unconnected;
         "bare": a ring wired by SQL, no agents; "adopt": the same, onto which agents are put. `settings`: agent
         settings as section.key=value; `server`: server options by name; `durable`: sync each commit to disk."""
+        self._check_request(nodes, flavor, netns, how, settings)
+        if how in ("form", "adopt"):
+            agent_binary(agent)
+        self.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.dir / "load").mkdir(mode=0o700)
+        self.config = {
+            "name": self.name, "flavor": flavor, "nodes": nodes, "netns": netns, "bare": how in ("bare", "adopt"),
+            "base": claim_base(base, self.dir), "settings": list(settings), "server": server or {}, "durable": durable,
+            "agent": str(pathlib.Path(agent).resolve()) if agent else None,
+            "passwords": {who: secrets.token_hex(8) for who in ("agent", "replication", "app")},
+        }
+        self._save()
+        self._attach()
+        try:
+            self._start(how, seconds)
+        except BaseException:
+            print(f"ringlab: '{self.name}' did not come up; logs are in {self.collect()}", file=sys.stderr)
+            self.down()
+            raise
+        return self
+
+    def _check_request(self, nodes, flavor, netns, how, settings):
         if self.config or (self.dir.exists() and any(self.dir.iterdir())):
             raise LabError(f"lab '{self.name}' is up in {self.dir}; take it down first or choose another --name")
         if how not in HOW or flavor not in FLAVORS or not 1 <= nodes <= 16:
@@ -72,20 +94,10 @@ class Lab:
             need_root("--netns")
         for setting in settings:
             agent_config.parse_setting(setting)
-        self.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.dir / "load").mkdir(mode=0o700)
-        self.config = {
-            "name": self.name, "flavor": flavor, "nodes": nodes, "netns": netns, "bare": how in ("bare", "adopt"),
-            "base": self._claim_base(base), "settings": list(settings), "server": server or {}, "durable": durable,
-            "agent": str(pathlib.Path(agent).resolve()) if agent else None,
-            "passwords": {who: secrets.token_hex(8) for who in ("agent", "replication", "app")},
-        }
-        self._save()
-        self._attach()
-        if how in ("form", "adopt"):
-            self.agent_binary()
+
+    def _start(self, how, seconds):
         self.network.create()
-        self.template(), self.server_argv(), self.server_lines()
+        self.template(), self.server_argv(), self.server_lines()  # once, before the nodes ask in parallel
         at_once(Node.prepare, self.nodes)
         at_once(Node.start_mysqld, self.nodes)
         at_once(Node.create_accounts, self.nodes)
@@ -94,25 +106,9 @@ class Lab:
         if how in ("form", "adopt"):
             self.start_agents()
             self.await_ring(seconds)
-        return self
 
     def _save(self):
         write_json(self.dir / "lab.json", self.config)
-
-    def _claim_base(self, wanted):
-        """A number that no other lab on this machine has: the third part of all its addresses."""
-        for base in [wanted] if wanted else range(1, 251):
-            claim = pathlib.Path(tempfile.gettempdir()) / f"ringlab.base.{base}"
-            for _ in range(2):
-                try:
-                    with open(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as out:
-                        out.write(str(self.dir))
-                    return base
-                except FileExistsError:
-                    if not abandoned(claim):
-                        break
-                    claim.unlink(missing_ok=True)
-        raise LabError(f"address base {wanted or '1 to 250'} is taken by another lab (see {tempfile.gettempdir()}/ringlab.base.*)")
 
     def down(self, keep=False):
         """End every process of this lab, undo network and mounts, remove the directory (`keep`: leave it). Works after
@@ -128,9 +124,7 @@ class Lab:
             if line.split()[1].startswith(f"{self.dir}/"):
                 run(["umount", line.split()[1]])
         if self.config:
-            claim = pathlib.Path(tempfile.gettempdir()) / f"ringlab.base.{self.config['base']}"
-            if claim.exists() and claim.read_text() == str(self.dir):
-                claim.unlink()
+            release_base(self.config["base"], self.dir)
         if not keep:
             shutil.rmtree(self.dir)
         self.config, self.nodes, self.network = None, [], None
@@ -138,15 +132,18 @@ class Lab:
     # ---- servers ------------------------------------------------------------------------------------------------
 
     def template(self):
-        return run([SERVERS, "template", self.flavor.name]).strip()
+        return self._servers("template")
 
     def server_argv(self):
-        if not self._words:
-            self._words = run([SERVERS, "argv", self.flavor.name, self.flavor.program]).split("\n")[:-1]
-        return self._words
+        return self._servers("argv", self.flavor.program).split("\n")
 
     def server_lines(self):
-        return run([SERVERS, "options", self.flavor.name]).splitlines()
+        return self._servers("options").split("\n")
+
+    def _servers(self, question, *more):
+        if question not in self._answers:
+            self._answers[question] = run([SERVERS, question, self.flavor.name, *more]).removesuffix("\n")
+        return self._answers[question]
 
     def wire(self):
         """Make a ring by SQL, as a person would: each follows the one before it. Then every node logs one harmless
@@ -168,11 +165,9 @@ class Lab:
 
     # ---- agents -------------------------------------------------------------------------------------------------
 
+    @property
     def agent_binary(self):
-        path = pathlib.Path(self.config["agent"] or default_agent())
-        if not os.access(path, os.X_OK):
-            raise LabError(f"no agent at {path}: build it, name it with --agent or RINGAGENT_BIN, or use --no-agents")
-        return path
+        return agent_binary(self.config["agent"])
 
     def prepare_agents(self):
         """Write what agents need, once: one gossip key for all, a config each. From now on agents run this ring."""
@@ -206,8 +201,15 @@ class Lab:
         """The highest (generation, epoch) that any agent knows."""
         return max((s["generation"], s["epoch"]) for s in self.statuses().values() if s)
 
-    def histories(self):
-        return {node.name: node.history() for node in self.nodes if node.agent.alive()}
+    def epochs(self):
+        """All decided epochs that any agent remembers: (generation, epoch) -> history entry."""
+        entries = [entry for node in self.nodes for entry in node.history() if entry["kind"] == "epoch"]
+        return {(entry["generation"], entry["epoch"]): entry for entry in entries}
+
+    def actions(self, what="repoint"):
+        """What the agents did to their servers: [(node name, history entry)]; `what` None: everything."""
+        return [(node.name, entry) for node in self.nodes for entry in node.history()
+                if entry["kind"] == "action" and what in (None, entry["what"])]
 
     # ---- faults -------------------------------------------------------------------------------------------------
 
@@ -311,7 +313,7 @@ class Lab:
 
     def describe(self):
         """One line a node: what runs, whom it follows, what its agent says."""
-        return "\n".join(at_once(describe_node, self.nodes))
+        return "\n".join(at_once(Node.describe, self.nodes))
 
     def collect(self, target=None):
         """Copy all logs and states of this lab into a directory that outlives it; returns its path."""
@@ -324,28 +326,9 @@ class Lab:
         return target
 
 
-def abandoned(claim):
-    """A claim whose lab has gone, or never came about."""
-    try:
-        owner = pathlib.Path(claim.read_text())
-        return not (owner / "lab.json").exists() and time.time() - claim.stat().st_mtime > 60
-    except FileNotFoundError:
-        return True
-
-
-def describe_node(node):
-    server, agent = node.mysqld.describe(), node.agent.describe()
-    words = [f"{node.name} {node.mysql_address}", f"mysqld {server}", f"agent {agent}"]
-    if server == "up":
-        try:
-            words += ["read-only" if node.read_only() else "writable", str(node.link() or "follows nobody")]
-        except LabError as error:
-            words.append(str(error))
-    if agent == "up":
-        try:
-            status = node.status()
-            words.append(f"epoch {status['epoch']}, health {status['health']}, ring {'->'.join(status['ring'])}" if status else "agent does not answer")
-            words += [f"[{problem['text']}]" for problem in (status or {}).get("problems", [])]
-        except LabError as error:
-            words.append(str(error))
-    return "  ".join(words)
+def agent_binary(path=None):
+    """The agent's program: the given one, RINGAGENT_BIN, or what the repository built."""
+    path = pathlib.Path(path or os.environ.get("RINGAGENT_BIN") or REPO / "build" / "ringagent").resolve()
+    if not os.access(path, os.X_OK):
+        raise LabError(f"no agent at {path}: build it, name it with --agent or RINGAGENT_BIN, or use --no-agents")
+    return path

@@ -6,7 +6,10 @@ Namespaces gives each node a network namespace with one link to a bridge that li
 it is visible outside, packets can be dropped by who sent them, and a cable can be pulled.
 """
 
+import os
 import pathlib
+import tempfile
+import time
 
 from .base import LabError, need_root, run
 
@@ -128,3 +131,38 @@ def add_rules(enter, table, rules):
     text = f"add table inet {table}\nadd chain inet {table} in {{ type filter hook input priority 0; }}\n"
     text += "".join(f"add rule inet {table} in {rule}\n" for rule in rules)
     run([*enter, "nft", "-f", "-"], input=text)
+
+
+def claim_file(base):
+    return pathlib.Path(tempfile.gettempdir()) / f"ringlab.base.{base}"
+
+
+def claim_base(wanted, owner):
+    """A number that no other lab on this machine has: the third part of all its addresses. `owner` is the lab's
+    directory, written into a file that only one can create."""
+    for base in [wanted] if wanted else range(1, 251):
+        claim = claim_file(base)
+        if abandoned(claim):
+            claim.unlink(missing_ok=True)
+        try:
+            with open(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as out:
+                out.write(str(owner))
+            return base
+        except FileExistsError:
+            pass
+    raise LabError(f"address base {wanted or '1 to 250'} is taken by another lab (see {claim_file('*')})")
+
+
+def release_base(base, owner):
+    claim = claim_file(base)
+    if claim.exists() and claim.read_text() == str(owner):
+        claim.unlink()
+
+
+def abandoned(claim):
+    """Its lab has gone, or never came about within a minute."""
+    try:
+        owner = pathlib.Path(claim.read_text())
+        return not (owner / "lab.json").exists() and time.time() - claim.stat().st_mtime > 60
+    except FileNotFoundError:
+        return False

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 from . import flavor as dialects
-from .base import REPO, LabError, need_root, read_json, run, tail, wait, write_file, write_json
+from .base import LabError, need_root, read_json, run, tail, wait, write_file, write_json
 from .process import Process
 from .sql import Connection, SqlError
 
@@ -150,12 +150,12 @@ class Node:
 
     def start_agent(self):
         self.lab.prepare_agents()
-        self.agent.start([*self.lab.network.enter(self.n), self.lab.agent_binary(), "run", "--config", self.agent_config],
+        self.agent.start([*self.lab.network.enter(self.n), self.lab.agent_binary, "run", "--config", self.agent_config],
                          self.lab.dir)
 
     def agent_command(self, *words, seconds=20):
         """Run `ringagent WORDS --socket ...` against this node's agent: (exit status, output, errors)."""
-        done = subprocess.run([*self.lab.network.enter(self.n), str(self.lab.agent_binary()), *words, "--socket", str(self.agent_socket)],
+        done = subprocess.run([*self.lab.network.enter(self.n), str(self.lab.agent_binary), *words, "--socket", str(self.agent_socket)],
                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds)
         return done.returncode, done.stdout, done.stderr
 
@@ -164,10 +164,12 @@ class Node:
         return self._agent_json("status", "--json")
 
     def history(self):
-        """The agent's history, oldest entry first, or [] if it does not answer."""
-        return self._agent_json("history", "--json", "-n", "100000") or []
+        """The agent's history, oldest entry first, or [] if it does not answer. An entry has seq, time, kind (epoch |
+        action | note), generation, epoch, what, why, who, ok, took_ms and steps."""
+        return self._agent_json("history", "--json", "-n", "10000") or []
 
     def _agent_json(self, *words):
+        """One JSON value, or a list where the answer is a JSON value a line."""
         if not self.agent.alive() or self.agent.stopped():
             return None
         try:
@@ -177,7 +179,7 @@ class Node:
         if code == 3:
             return None
         try:
-            return json.loads(out)
+            return [json.loads(line) for line in out.splitlines()] if words[0] == "history" and not out.startswith("[") else json.loads(out)
         except ValueError:
             raise LabError(f"{self.name}: ringagent {' '.join(words)} (exit {code}) is not JSON: {(errors or out).strip()[:300]}") from None
 
@@ -243,6 +245,24 @@ class Node:
     def join(self):
         self.lab.network.join(self.n)
 
+    def describe(self):
+        """One line: what runs, whom it follows, what its agent says."""
+        server, agent = self.mysqld.describe(), self.agent.describe()
+        words = [f"{self.name} {self.mysql_address}", f"mysqld {server}", f"agent {agent}"]
+        if server == "up":
+            try:
+                words += ["read-only" if self.read_only() else "writable", str(self.link() or "follows nobody")]
+            except LabError as error:
+                words.append(str(error))
+        if agent == "up":
+            try:
+                status = self.status()
+                words.append(f"epoch {status['epoch']}, health {status['health']}, ring {'->'.join(status['ring'])}" if status else "agent does not answer")
+                words += [f"[{problem['text']}]" for problem in (status or {}).get("problems", [])]
+            except LabError as error:
+                words.append(str(error))
+        return "  ".join(words)
+
     def collect(self, target):
         """Copy logs and everything that can be asked into a directory."""
         target = pathlib.Path(target) / self.name
@@ -260,7 +280,3 @@ class Node:
             except (LabError, AttributeError, OSError) as error:
                 answer = f"not answered: {error}"
             (target / name).write_text(answer if isinstance(answer, str) else json.dumps(answer, indent=1, default=str) + "\n")
-
-
-def default_agent():
-    return pathlib.Path(os.environ.get("RINGAGENT_BIN") or REPO / "build" / "ringagent")

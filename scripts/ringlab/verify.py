@@ -162,6 +162,8 @@ def audit(lab, nodes, everything, verdict):
     except LabError as error:
         verdict.problems.append(f"a table cannot be read: {error}")
         return
+    if not any(journal.acked for journal in journals.values()):
+        verdict.problems.append("no transaction was ever acknowledged: there is nothing to audit")
     problems = Problems()
     alive = {node.n for node in nodes}
     for origin, journal in journals.items():
