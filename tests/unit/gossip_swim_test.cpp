@@ -1,0 +1,632 @@
+#include "gossip/swim.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/unit/gossip_net.h"
+
+using namespace ringagent;
+
+namespace {
+
+// One machine held in the hand: the test plays everybody else.
+struct Lone {
+  explicit Lone(std::size_t n, SwimSettings settings = {}) : swim(node_id(0), 1, 7, settings) {
+    swim.set_members(ring_peers(0, n), now);
+  }
+
+  template <class Kind>
+  std::vector<Kind> sent_to(std::size_t i) const {
+    std::vector<Kind> found;
+    for (const Outgoing& packet : out)
+      if (packet.to == node_id(i))
+        if (const auto* body = std::get_if<Kind>(&packet.message.body)) found.push_back(*body);
+    return found;
+  }
+  // Time passes; `answering` members acknowledge every ping at once, helpers in `nacking` answer that they got none.
+  void run(Duration span, const std::set<std::size_t>& answering, const std::set<std::size_t>& nacking = {}) {
+    for (const Time end = now + span; now < end; now += 1ms) {
+      if (swim.next_due() > now) continue;
+      const std::size_t before = out.size();
+      swim.tick(now, out);
+      for (std::size_t i = before; i < out.size(); ++i) reply(Outgoing(out[i]), answering, nacking);
+    }
+  }
+  void reply(const Outgoing& packet, const std::set<std::size_t>& answering, const std::set<std::size_t>& nacking) {
+    const std::size_t to = packet.to.bytes[15];
+    const auto* ping = std::get_if<Ping>(&packet.message.body);
+    const auto* request = std::get_if<PingReq>(&packet.message.body);
+    if (ping && answering.contains(to)) swim.on_ack(packet.to, 1, Ack{ping->seq, 0, {}}, now, out);
+    if (request && nacking.contains(to))
+      swim.on_ping_req_answer(packet.to, 1, PingReqAnswer{request->seq, request->target, false}, now, out);
+  }
+  void hear(std::size_t from, Rumour rumour) { swim.on_ping(node_id(from), 1, Ping{1, node_id(0), 0, {rumour}}, now, out); }
+  Liveness view(std::size_t i) const { return swim.liveness(node_id(i)); }
+
+  Time now = 1s;
+  Swim swim;
+  std::vector<Outgoing> out;
+};
+
+Rumour says(std::size_t from, std::size_t about, Liveness state, Incarnation incarnation = {1, 0}) {
+  return Rumour{node_id(about), state, incarnation, node_id(from)};
+}
+
+Duration longest_gap(const std::vector<Time>& times) {
+  Duration longest{};
+  for (std::size_t i = 1; i < times.size(); ++i) longest = std::max(longest, times[i] - times[i - 1]);
+  return longest;
+}
+
+}  // namespace
+
+TEST_CASE("swim: four members at rest find each other at once and stay quiet") {
+  Net net(4);
+  CHECK(net.run_until([&] { return net.all_alive(); }, 100ms));
+  net.run(2s);
+  net.reset_counters();
+  net.run(60s);
+  CHECK(net.all_alive());
+  CHECK(net.changes_to(Liveness::suspect) == 0);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CAPTURE(i);
+    CHECK(static_cast<double>(net[i].packets) / 60 <= 12.2);
+    CHECK(net[i].bytes / 60 <= 2048);
+    CHECK(longest_gap(net[i].pings[node_id((i + 1) % 4)]) <= 400ms);
+    CHECK(longest_gap(net[i].pings[node_id((i + 3) % 4)]) <= 400ms);
+    CHECK(longest_gap(net[i].pings[node_id((i + 2) % 4)]) <= 1s);
+    CHECK(net[i].swim.awareness() == 0);
+  }
+}
+
+TEST_CASE("swim: one more member each second, in an order that is shuffled anew each turn") {
+  Net net(12);
+  CHECK(net.run_until([&] { return net.all_alive(); }, 1s));
+  std::vector<NodeId> asked;
+  net.watch = [&](std::size_t from, std::size_t to, const Body& body) {
+    if (from == 0 && to != 1 && to != 11 && std::holds_alternative<Ping>(body)) asked.push_back(node_id(to));
+  };
+  net.run(27s);
+  REQUIRE(asked.size() == 27);
+  const auto turn = [&](std::ptrdiff_t from) { return std::vector(asked.begin() + from, asked.begin() + from + 9); };
+  const auto whole = [&](std::ptrdiff_t from) {
+    const auto ids = turn(from);
+    return std::set<NodeId>(ids.begin(), ids.end()).size() == 9;
+  };
+  std::ptrdiff_t first = 0;  // where the first whole turn begins
+  while (first < 9 && !(whole(first) && whole(first + 9))) ++first;
+  REQUIRE(first < 9);
+  CHECK(turn(first) != turn(first + 9));
+}
+
+TEST_CASE("swim: a silent member is suspected by all in about 600 ms and dead by about 2.5 s") {
+  Duration first_total{};
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Net net(4, seed);
+    net.run(5s + 37ms * seed);
+    const Time death = net.now;
+    net.kill(2);
+    net.run(4s);
+    Time first = Time::max();
+    for (const std::size_t of : {0U, 1U, 3U}) {
+      CAPTURE(of);
+      const auto suspected = net.when(of, 2, Liveness::suspect, death);
+      const auto dead = net.when(of, 2, Liveness::dead, death);
+      REQUIRE(suspected);
+      REQUIRE(dead);
+      first = std::min(first, *suspected);
+      CHECK(*suspected - death <= 1010ms);
+      CHECK(*dead - death >= 2480ms);
+      CHECK(*dead - death <= 3s);
+      REQUIRE(net[of].swim.unanswered_since(node_id(2), net.now));
+      CHECK(*net[of].swim.unanswered_since(node_id(2), net.now) - death <= 610ms);
+    }
+    first_total += first - death;
+  }
+  CHECK(first_total / 20 <= 650ms);
+}
+
+TEST_CASE("swim: two die at once and both are found as fast; of three dead the last waits, for it may be its own fault") {
+  Net net(4);
+  net.run(5s);
+  net.kill(2);
+  net.kill(3);
+  const Time death = net.now;
+  net.run(6s);
+  for (const std::size_t of : {0U, 1U})
+    for (const std::size_t about : {2U, 3U}) CHECK(*net.when(of, about, Liveness::dead, death) - death <= 3s);
+  net.kill(1);
+  const Time last = net.now;
+  net.run(8s);
+  const auto dead = net.when(0, 1, Liveness::dead, last);
+  REQUIRE(dead);
+  CHECK(*dead - last >= 5s);
+  CHECK(*dead - last <= 5500ms);
+}
+
+TEST_CASE("swim: only an answer to my own current ping proves life") {
+  Lone lone(4);
+  lone.run(50ms, {});
+  REQUIRE(!lone.sent_to<Ping>(1).empty());
+  const std::uint64_t seq = lone.sent_to<Ping>(1).back().seq;
+
+  SUBCASE("not a ping, nor any other packet") {
+    lone.swim.on_ping(node_id(1), 1, Ping{5, node_id(0), 0, {}}, lone.now, lone.out);
+    lone.swim.on_ping_req(node_id(1), 1, PingReq{6, node_id(2), {}}, lone.now, lone.out);
+    lone.swim.on_ping_req_answer(node_id(2), 1, PingReqAnswer{seq, node_id(1), true}, lone.now, lone.out);
+    lone.hear(2, says(1, 1, Liveness::alive, {1, 5}));
+    CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
+    CHECK(lone.view(1) == Liveness::suspect);
+  }
+  SUBCASE("not an answer to something I never asked, nor one by somebody else") {
+    lone.swim.on_ack(node_id(1), 1, Ack{seq + 77, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(2), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
+    CHECK_FALSE(lone.swim.answered_since_start(node_id(2)));
+  }
+  SUBCASE("not an answer that comes a second time") {
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    const auto first = lone.swim.last_answer(node_id(1));
+    lone.run(600ms, {});
+    REQUIRE(lone.view(1) != Liveness::dead);
+    const Liveness before = lone.view(1);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    CHECK(lone.swim.last_answer(node_id(1)) == first);
+    CHECK(lone.view(1) == before);
+  }
+  SUBCASE("not an answer that comes after more than `silence`") {
+    lone.run(2600ms, {});
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
+  }
+  SUBCASE("not an answer from an earlier life") {
+    lone.swim.on_ping(node_id(1), 4, Ping{5, node_id(0), 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 3, Ack{seq, 0, {}}, lone.now, lone.out);
+    CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
+  }
+  SUBCASE("the answer does, for the moment when the ping was sent") {
+    lone.now += 30ms;
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    CHECK(lone.view(1) == Liveness::alive);
+    CHECK(lone.swim.last_answer(node_id(1)) <= lone.now - 30ms);
+    CHECK(lone.swim.rtt(node_id(1)) >= 30ms);
+  }
+}
+
+TEST_CASE("swim: unanswered_since tells when the first unanswered ping went out") {
+  Lone lone(4);
+  lone.run(3s, {1, 2, 3});
+  CHECK_FALSE(lone.swim.unanswered_since(node_id(2), lone.now));
+  const Time asked = lone.now;
+  lone.swim.probe_now(node_id(2), asked, lone.out);
+  CHECK_FALSE(lone.swim.unanswered_since(node_id(2), asked + 199ms));
+  CHECK(lone.swim.unanswered_since(node_id(2), asked + 200ms) == asked);
+  lone.swim.probe_now(node_id(2), asked + 100ms, lone.out);
+  CHECK(lone.swim.unanswered_since(node_id(2), asked + 200ms) == asked);
+  const auto pings = lone.sent_to<Ping>(2);
+  lone.swim.on_ack(node_id(2), 1, Ack{pings[pings.size() - 2].seq, 0, {}}, asked + 210ms, lone.out);
+  CHECK(lone.swim.unanswered_since(node_id(2), asked + 300ms) == asked + 100ms);
+  lone.swim.on_ack(node_id(2), 1, Ack{pings.back().seq, 0, {}}, asked + 310ms, lone.out);
+  CHECK_FALSE(lone.swim.unanswered_since(node_id(2), asked + 900ms));
+}
+
+TEST_CASE("swim: after a missed answer others are asked to ping; what they reach is not suspected, and not proved either") {
+  Net net(4);
+  net.run(5s);
+  net.cut = [](std::size_t from, std::size_t to) { return (from == 0 && to == 1) || (from == 1 && to == 0); };
+  const Time since = net.now;
+  net.run(60s);
+  CHECK(net.changes_to(Liveness::dead) == 0);
+  CHECK(net.changes_to(Liveness::suspect) == 0);
+  CHECK(net.view(0, 1) == Liveness::alive);
+  CHECK(*net[0].swim.last_answer(node_id(1)) <= since);
+  REQUIRE(net[0].swim.unanswered_since(node_id(1), net.now));
+  CHECK(*net[0].swim.unanswered_since(node_id(1), net.now) - since <= 400ms);
+  CHECK(net[2].swim.last_answer(node_id(1)) > net.now - 2s);
+  net.cut = [](std::size_t, std::size_t) { return false; };
+  net.run(1s);
+  CHECK_FALSE(net[0].swim.unanswered_since(node_id(1), net.now));
+}
+
+TEST_CASE("swim: one-way loss. Who is not heard by one is alive through the others; who hears nobody doubts itself") {
+  Net net(4);
+  net.run(5s);
+  SUBCASE("one direction of one pair") {
+    net.cut = [](std::size_t from, std::size_t to) { return from == 2 && to == 1; };
+    net.run(120s);
+    CHECK(net.changes_to(Liveness::dead) == 0);
+    CHECK(net.all_alive());
+  }
+  SUBCASE("a host that sends but hears nothing") {
+    net.cut = [](std::size_t, std::size_t to) { return to == 2; };
+    net.run(2s);
+    CHECK(net[2].swim.awareness() >= 1);
+    for (const std::size_t of : {0U, 1U, 3U}) {
+      CHECK(net.view(of, 2) == Liveness::suspect);
+      CHECK(net.view(of, (of + 2) % 4 == 2 ? 1 : (of + 2) % 4) == Liveness::alive);
+    }
+    net.run(3s);
+    CHECK(net.all_see(2, Liveness::dead));
+    net.cut = [](std::size_t, std::size_t) { return false; };
+    CHECK(net.run_until([&] { return net.all_alive(); }, 5s));
+  }
+}
+
+TEST_CASE("swim: a failed probe counts against me only if not one helper answered") {
+  const auto doubtful = [](const std::set<std::size_t>& nacking) {
+    Lone lone(6);
+    lone.run(5s, {1, 2, 3, 4, 5});
+    REQUIRE(lone.swim.awareness() == 0);
+    int highest = 0;
+    for (int i = 0; i < 1500; ++i) {
+      lone.run(1ms, {2, 3, 4, 5}, nacking);
+      highest = std::max(highest, lone.swim.awareness());
+    }
+    CHECK(lone.view(1) == Liveness::suspect);
+    return highest;
+  };
+  CHECK(doubtful({}) == 1);
+  CHECK(doubtful({2, 3, 4, 5}) == 0);
+}
+
+TEST_CASE("swim: a helper pings at once and says in time whether there was an answer") {
+  Lone lone(5);
+  lone.run(3s, {1, 2, 3, 4});
+  lone.out.clear();
+  lone.swim.on_ping_req(node_id(1), 1, PingReq{42, node_id(3), {}}, lone.now, lone.out);
+  const auto pings = lone.sent_to<Ping>(3);
+  REQUIRE(pings.size() == 1);
+  SUBCASE("yes") {
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, {}}, lone.now + 2ms, lone.out);
+    CHECK(lone.sent_to<PingReqAnswer>(1) == std::vector{PingReqAnswer{42, node_id(3), true}});
+  }
+  SUBCASE("no") {
+    lone.run(149ms, {1, 2, 4});
+    CHECK(lone.sent_to<PingReqAnswer>(1).empty());
+    lone.run(5ms, {1, 2, 4});
+    CHECK(lone.sent_to<PingReqAnswer>(1) == std::vector{PingReqAnswer{42, node_id(3), false}});
+  }
+  SUBCASE("not more than it can carry") {
+    for (std::uint64_t seq = 100; seq < 300; ++seq)
+      lone.swim.on_ping_req(node_id(1), 1, PingReq{seq, node_id(3), {}}, lone.now, lone.out);
+    lone.run(500ms, {});
+    CHECK(lone.sent_to<PingReqAnswer>(1).size() == Swim::kRelaysMax);
+  }
+}
+
+TEST_CASE("swim: a suspicion is the shorter the more others share it") {
+  const auto dead_after = [](std::size_t voices) {
+    Lone lone(8);
+    lone.run(5s, {1, 2, 3, 4, 5, 6, 7});
+    const Time since = lone.now;
+    for (std::size_t from = 2; from < 2 + voices; ++from) lone.hear(from, says(from, 1, Liveness::suspect));
+    while (lone.view(1) != Liveness::dead && lone.now < since + 10s) lone.run(1ms, {2, 3, 4, 5, 6, 7});
+    return lone.now - since;
+  };
+  const Duration alone = dead_after(0), one = dead_after(1), two = dead_after(2), three = dead_after(3);
+  CHECK(alone >= 5s);
+  CHECK(alone <= 5450ms);
+  CHECK(one < alone - 500ms);
+  CHECK(two < one - 200ms);
+  CHECK(three < two - 200ms);
+  CHECK(three >= 2500ms);
+  CHECK(three <= 2950ms);
+  CHECK(dead_after(6) >= 2500ms);
+}
+
+TEST_CASE("swim: who hears of a suspicion looks for itself at once and judges by what it sees") {
+  Lone lone(6);
+  lone.run(5s, {1, 2, 3, 4, 5});
+  lone.out.clear();
+  lone.swim.take_changes();
+  SUBCASE("the accused answers: I never doubted it, and it was told to its face") {
+    lone.hear(2, says(2, 3, Liveness::suspect));
+    const auto pings = lone.sent_to<Ping>(3);
+    REQUIRE(pings.size() == 1);
+    CHECK(pings[0].rumours.front() == says(2, 3, Liveness::suspect));
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, {says(3, 3, Liveness::alive, {1, 1})}}, lone.now, lone.out);
+    lone.run(3s, {1, 2, 3, 4, 5});
+    CHECK(lone.swim.take_changes().empty());
+  }
+  SUBCASE("even `dead` is only hearsay") {
+    lone.hear(2, says(2, 3, Liveness::dead));
+    CHECK(lone.sent_to<Ping>(3).size() == 1);
+    CHECK(lone.view(3) == Liveness::alive);
+  }
+  SUBCASE("it does not answer: suspect after 400 ms, without bothering helpers") {
+    lone.hear(2, says(2, 3, Liveness::suspect));
+    lone.run(399ms, {1, 2, 4, 5});
+    CHECK(lone.view(3) == Liveness::alive);
+    lone.run(3ms, {1, 2, 4, 5});
+    CHECK(lone.view(3) == Liveness::suspect);
+    for (std::size_t helper : {1, 2, 4, 5}) CHECK(lone.sent_to<PingReq>(helper).empty());
+  }
+  SUBCASE("another has waited out its silence and says `dead`: I agree as soon as I had no answer for 400 ms") {
+    lone.hear(2, says(2, 3, Liveness::dead));
+    lone.run(405ms, {1, 2, 4, 5});
+    CHECK(lone.view(3) == Liveness::dead);
+  }
+}
+
+TEST_CASE("swim: in a large ring every member has looked for itself soon after the first suspicion") {
+  Net net(20);
+  net.run(5s);
+  net.kill(7);
+  const Time death = net.now;
+  net.run(2s);
+  for (std::size_t of = 0; of < 20; ++of) {
+    if (of == 7) continue;
+    CAPTURE(of);
+    REQUIRE(net[of].swim.unanswered_since(node_id(7), net.now));
+    CHECK(*net[of].swim.unanswered_since(node_id(7), net.now) - death <= 1500ms);
+  }
+  net.run(1500ms);
+  CHECK(net.all_see(7, Liveness::dead));
+}
+
+TEST_CASE("swim: the accused refutes with a higher incarnation, which ends the suspicion of others") {
+  Lone accused(4);
+  accused.hear(2, says(2, 0, Liveness::suspect, {1, 0}));
+  CHECK(accused.swim.incarnation() == Incarnation{1, 1});
+  CHECK(accused.swim.awareness() == 1);
+  REQUIRE(accused.sent_to<Ack>(2).size() == 1);
+  CHECK(accused.sent_to<Ack>(2)[0].rumours.front() == says(0, 0, Liveness::alive, {1, 1}));
+  accused.hear(3, says(3, 0, Liveness::dead, {1, 0}));  // an old tale
+  CHECK(accused.swim.incarnation() == Incarnation{1, 1});
+
+  Lone other(4);
+  other.run(5s, {1, 2, 3});
+  other.run(1200ms, {1, 3});
+  REQUIRE(other.view(2) == Liveness::suspect);
+  other.hear(3, says(2, 2, Liveness::alive, {1, 0}));
+  CHECK(other.view(2) == Liveness::suspect);
+  const auto answer = other.swim.last_answer(node_id(2));
+  other.hear(3, says(2, 2, Liveness::alive, {1, 1}));
+  CHECK(other.view(2) == Liveness::alive);
+  CHECK(other.swim.last_answer(node_id(2)) == answer);
+  CHECK(other.swim.unanswered_since(node_id(2), other.now));
+}
+
+TEST_CASE("swim: a refutation by hearsay does not raise the dead; it makes me look") {
+  Lone lone(4);
+  lone.run(5s, {1, 2, 3});
+  lone.run(6s, {1, 3});
+  REQUIRE(lone.view(2) == Liveness::dead);
+  lone.out.clear();
+  lone.hear(3, says(2, 2, Liveness::alive, {1, 1}));
+  CHECK(lone.view(2) == Liveness::dead);
+  lone.run(401ms, {1, 2, 3});
+  lone.hear(3, says(2, 2, Liveness::alive, {1, 2}));
+  lone.run(1ms, {1, 2, 3});
+  REQUIRE(lone.sent_to<Ping>(2).size() >= 1);
+}
+
+TEST_CASE("swim: a restarted agent beats its own obituary at once") {
+  Net net(4);
+  net.run(5s);
+  net.kill(2);
+  net.run(10s);
+  REQUIRE(net.all_see(2, Liveness::dead));
+  net.restart(2);
+  CHECK(net.run_until([&] { return net.all_alive(); }, 100ms));
+  net.run(10s);
+  CHECK(net.all_alive());
+  CHECK(net.changes_to(Liveness::dead) == 3);
+}
+
+TEST_CASE("swim: third parties can neither push a counter far nor give somebody a later life") {
+  constexpr std::uint32_t far = 4'000'000'000U;
+  SUBCASE("an accuser with an absurd incarnation can still be refuted") {
+    Lone lone(4);
+    lone.hear(2, says(2, 0, Liveness::suspect, {1, far}));
+    CHECK(lone.swim.incarnation() == Incarnation{1, Swim::kRefutationJumpMax + 1});
+    Lone other(4);
+    other.run(5s, {1, 2, 3});
+    other.hear(2, says(2, 3, Liveness::suspect, {1, far}));
+    other.run(600ms, {1, 2});
+    REQUIRE(other.view(3) == Liveness::suspect);
+    other.hear(3, says(3, 3, Liveness::alive, lone.swim.incarnation()));
+    CHECK(other.view(3) == Liveness::alive);
+  }
+  SUBCASE("a later boot told by others only makes me look, and is not passed on") {
+    Lone lone(4);
+    lone.run(5s, {1, 2, 3});
+    lone.out.clear();
+    lone.hear(2, says(2, 3, Liveness::dead, {9, 0}));
+    CHECK(lone.sent_to<Ping>(3).size() == 1);
+    lone.run(3s, {1, 2, 3});
+    CHECK(lone.view(3) == Liveness::alive);
+    for (const Outgoing& packet : lone.out)
+      if (const auto* ping = std::get_if<Ping>(&packet.message.body)) CHECK(ping->rumours.empty());
+  }
+  SUBCASE("a later boot of mine is reported, not adopted") {
+    Lone lone(4);
+    lone.hear(2, says(2, 0, Liveness::alive, {9, 0}));
+    CHECK(lone.swim.outlived_by() == 9);
+    CHECK(lone.swim.incarnation().boot == 1);
+  }
+}
+
+TEST_CASE("swim: the dead are asked for ever, so a partition that heals meets again") {
+  Net net(4);
+  net.run(5s);
+  net.cut = [](std::size_t from, std::size_t to) { return from / 2 != to / 2; };
+  net.run(20min);
+  CHECK(net.view(0, 2) == Liveness::dead);
+  CHECK(net.view(0, 1) == Liveness::alive);
+  net.reset_counters();
+  net.run(60s);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(net[i].packets <= 60 * 12);
+  net.cut = [](std::size_t, std::size_t) { return false; };
+  CHECK(net.run_until([&] { return net.all_alive(); }, 4s));
+  net.run(10s);
+  CHECK(net.all_alive());
+}
+
+TEST_CASE("swim: who was never there is first suspect, then dead without a word, and is still asked") {
+  Net net(4);
+  net.kill(3);
+  net.run(1s);
+  CHECK(net.view(0, 3) == Liveness::suspect);
+  bool accused = false;
+  net.watch = [&](std::size_t, std::size_t, const Body& body) {
+    if (const auto* ping = std::get_if<Ping>(&body)) accused |= !ping->rumours.empty();
+  };
+  net.run(3s);
+  CHECK(net.all_see(3, Liveness::dead));
+  CHECK_FALSE(accused);
+  net[0].pings.clear();
+  net.run(60s);
+  CHECK(net[0].pings[node_id(3)].size() >= 29);
+  CHECK(net[0].pings[node_id(3)].size() <= 31);
+  CHECK_FALSE(net[0].swim.answered_since_start(node_id(3)));
+}
+
+TEST_CASE("swim: an orderly stop is `left` for all at once, and a new life ends it") {
+  Net net(5);
+  net.run(5s);
+  net.leave(2);
+  net.run(10ms);
+  CHECK(net.all_see(2, Liveness::left));
+  net.run(30s);
+  CHECK(net.all_see(2, Liveness::left));
+  CHECK(net.changes_to(Liveness::suspect) == 0);
+  net.restart(2);
+  CHECK(net.run_until([&] { return net.all_alive(); }, 200ms));
+}
+
+TEST_CASE("swim: a farewell that did not reach everybody is verified before it is believed") {
+  Net net(5);
+  net.run(5s);
+  net.cut = [](std::size_t from, std::size_t to) { return from == 2 && to == 0; };
+  net.leave(2);
+  net.run(100ms);
+  CHECK(net.view(0, 2) == Liveness::alive);
+  net.run(3s);
+  CHECK(net.all_see(2, Liveness::left));
+}
+
+TEST_CASE("swim: a slow node doubts itself first") {
+  Net net(6);
+  net.run(5s);
+  net.late = [](std::size_t from, std::size_t to) { return from == 2 || to == 2 ? Duration(250ms) : 0us; };
+  CHECK(net.run_until([&] { return net[2].swim.awareness() >= 2; }, 3s));
+  for (const std::size_t other : {0U, 4U, 5U}) CHECK(net[other].swim.awareness() == 0);
+  net.run(20s);
+  for (auto& change : net[2].changes) CHECK(change.to != Liveness::dead);
+  CHECK(net.changes_to(Liveness::dead) == 0);
+  const std::size_t suspicions = net.changes_to(Liveness::suspect);
+  net.run(60s);
+  CHECK(net.changes_to(Liveness::suspect) == suspicions);
+  CHECK(net.all_alive());
+}
+
+TEST_CASE("swim: a lagging loop voids pings in flight and lengthens suspicions by the gap") {
+  Lone lone(4);
+  lone.run(5s, {1, 2, 3});
+  SUBCASE("an answer that may have been lost here is no evidence") {
+    lone.swim.probe_now(node_id(3), lone.now, lone.out);
+    lone.now += 2s;
+    lone.swim.loop_lagged(2s, lone.now);
+    CHECK_FALSE(lone.swim.unanswered_since(node_id(3), lone.now));
+    lone.run(500ms, {1, 2, 3});
+    CHECK(lone.swim.take_changes().size() == 3);  // the three that came alive at the start
+    CHECK(lone.swim.incarnation() == Incarnation{1, 1});
+  }
+  SUBCASE("a running suspicion") {
+    lone.run(1200ms, {1, 2});
+    REQUIRE(lone.view(3) == Liveness::suspect);
+    const Time since = *lone.swim.unanswered_since(node_id(3), lone.now);
+    lone.now += 10s;
+    lone.swim.loop_lagged(10s, lone.now);
+    CHECK(lone.swim.unanswered_since(node_id(3), lone.now) == since + 10s);
+    lone.run(1s, {1, 2});
+    CHECK(lone.view(3) == Liveness::suspect);
+    lone.run(5s, {1, 2});
+    CHECK(lone.view(3) == Liveness::dead);
+  }
+}
+
+TEST_CASE("swim: pauses up to 2 s and a loss of 20 % for hours: suspicions come and go, nobody is called dead") {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    CAPTURE(seed);
+    Net net(4, seed);
+    net.run(2s);
+    net.faults = NetFaults{0.2, 0.02, 200us, 30ms};
+    std::mt19937_64 dice(seed);
+    std::size_t pauses = 0;
+    while (net.now < 3600s) {
+      net.run(Duration(1s) + Duration(static_cast<Duration::rep>(dice() % 8'000'000)));
+      const Duration gap = 500ms + Duration(static_cast<Duration::rep>(dice() % 1'500'001));
+      net.pause(dice() % 4, gap);
+      net.run(gap);
+      ++pauses;
+    }
+    net.run(3s);
+    CHECK(pauses > 500);
+    CHECK(net.changes_to(Liveness::suspect) > 100);
+    CHECK(net.changes_to(Liveness::dead) == 0);
+    net.faults = NetFaults{};
+    net.run(2s);
+    CHECK(net.all_alive());
+  }
+}
+
+TEST_CASE("swim: who comes and goes with the config is looked at and forgotten") {
+  Lone lone(4);
+  lone.run(5s, {1, 2, 3});
+  lone.swim.set_members(ring_peers(0, 6), lone.now);
+  lone.out.clear();
+  lone.run(100ms, {1, 2, 3, 4, 5});
+  CHECK(lone.view(4) == Liveness::alive);
+  CHECK(lone.view(5) == Liveness::alive);
+  CHECK(lone.view(3) == Liveness::alive);
+  lone.swim.set_members(ring_peers(0, 3), lone.now);
+  CHECK(lone.view(5) == Liveness::dead);
+  CHECK_FALSE(lone.swim.answered_since_start(node_id(5)));
+  lone.out.clear();
+  lone.hear(1, says(1, 5, Liveness::suspect));
+  lone.swim.on_ping(node_id(5), 1, Ping{1, node_id(0), 0, {}}, lone.now, lone.out);
+  lone.run(5s, {1, 2});
+  CHECK(lone.sent_to<Ack>(5).empty());
+  CHECK(lone.sent_to<Ping>(5).empty());
+  lone.swim.set_members({}, lone.now);
+  CHECK(lone.swim.next_due() == Time::max());
+}
+
+TEST_CASE("swim: a ping that was meant for another is not answered, one with the checksum of facts is") {
+  Lone lone(4);
+  lone.swim.carry(77);
+  lone.swim.on_ping(node_id(1), 1, Ping{3, node_id(2), 0, {}}, lone.now, lone.out);
+  CHECK(lone.sent_to<Ack>(1).empty());
+  lone.swim.on_ping(node_id(1), 1, Ping{4, NodeId{}, 0, {}}, lone.now, lone.out);
+  CHECK(lone.sent_to<Ack>(1) == std::vector{Ack{4, 77, {}}});
+}
+
+TEST_CASE("swim: a thousand members cost each node no more than fifty do, and news reaches all of them") {
+  const auto bytes_per_second = [](std::size_t n) {
+    Net net(n);
+    net.run(25s);
+    REQUIRE(net.all_alive());
+    net.reset_counters();
+    net.run(10s);
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < n; ++i) bytes += net[i].bytes;
+    return static_cast<double>(bytes) / 10 / static_cast<double>(n);
+  };
+  const double small = bytes_per_second(50);
+  CHECK(bytes_per_second(1000) <= 1.2 * small);
+  CHECK(small <= 2048);
+
+  Net net(1000);
+  net.run(25s);
+  net.kill(500);
+  net.reset_counters();
+  net.run(6s);
+  CHECK(net.all_see(500, Liveness::dead));
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < 1000; ++i) bytes += net[i].bytes;
+  CHECK(static_cast<double>(bytes) / 6 / 1000 <= 2.5 * small);
+}
