@@ -272,7 +272,10 @@ void Node::Impl::handle(const Packet& packet) {
       seen.health = record.health;
       seen.health_since = now_;
       // My own link may be the one that has to testify.
-      if (server_.link() != nullptr && server_.link()->source == record.mysql) hurry_until_ = now_ + 2s;
+      if (server_.link() != nullptr && server_.link()->source == record.mysql) {
+        hurry_until_ = now_ + 2s;
+        poll_due_ = now_;
+      }
     }
   } else if (std::holds_alternative<AskRecord>(body)) {
     send(packet.from, facts_.push());

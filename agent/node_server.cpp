@@ -139,7 +139,7 @@ std::optional<NodeRecord> Node::Impl::wanted_source() const {
   if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return std::nullopt;
   NodeRecord out = record == nullptr ? NodeRecord{} : *record;
   out.executed = seen->second.looked->executed;
-  out.purged = seen->second.looked->purged;
+  if (!seen->second.looked->purged.empty()) out.purged = seen->second.looked->purged;  // not every account may ask for it
   return out;
 }
 

@@ -30,7 +30,8 @@ bool Repair::drained(const LocalServer& server) const {
 void Repair::begin(const Plan& plan, const LocalServer& server, const Head& head, Time now, RepairOut& out) {
   plan_ = plan;
   head_ = head;
-  began_ = step_began_ = now;
+  began_ = now;
+  overtaken_ = false;
   next_ = 0;
   steps_.clear();
   trouble_.clear();
@@ -54,12 +55,13 @@ void Repair::run_next(const LocalServer& server, Time now, RepairOut& out) {
     return;
   }
   state_ = State::running;
-  step_began_ = now;
+  touched_at_ = now;
   out.run.push_back({++ticket_, plan_.statements[next_]});
 }
 
 void Repair::on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out) {
   if (state_ != State::running || ran.ticket != ticket_) return;
+  touched_at_ = now;
   steps_.push_back({plan_.statements[next_].label, us(ran.took)});
   if (ran.error) {
     std::string what = plan_.statements[next_].shown + ": " + ran.error->text;
@@ -68,6 +70,11 @@ void Repair::on_ran(const Ran& ran, const LocalServer& server, Time now, RepairO
     return;
   }
   ++next_;
+  if (overtaken_) {  // the head has moved: the next look says what is left to do
+    state_ = State::idle;
+    out.look = true;
+    return;
+  }
   run_next(server, now, out);
 }
 
@@ -156,7 +163,7 @@ void Repair::give_up(std::string why, Time now, RepairOut& out) {
 void Repair::advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out) {
   const bool stale = head != head_ || !permitted;
   switch (state_) {
-    case State::running: return;  // the answer decides; between two statements the next look does
+    case State::running: overtaken_ = overtaken_ || stale; return;  // the statement under way comes back first
     case State::draining:
       if (stale || plan.deed != plan_.deed || plan.source != plan_.source) {
         state_ = State::idle;
@@ -184,12 +191,12 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
     return;
   }
   // Only a look taken after the last deed may start another one.
-  if (!permitted || now < not_before_ || server.state_at() < step_began_) return;
+  if (!permitted || now < not_before_ || server.state_at() < touched_at_) return;
   begin(plan, server, head, now, out);
 }
 
 Time Repair::next_due() const {
-  if (state_ == State::verifying) return std::max(ready_at_ + kLookAgain, step_began_);
+  if (state_ == State::verifying) return ready_at_ + kLookAgain;
   return state_ == State::idle && not_before_ > Time{0} ? not_before_ : Time::max();
 }
 

@@ -60,7 +60,8 @@ class Repair {
   Plan plan_;
   Head head_;
   Time began_{0};
-  Time step_began_{0};
+  Time touched_at_{0};                      // a statement was sent or answered: older looks do not count
+  bool overtaken_ = false;                  // the head moved while a statement was under way
   Time ready_at_{0};                        // statements done: verification began
   std::string progress_then_;
   int idle_looks_then_ = 0;
