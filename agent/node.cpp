@@ -358,10 +358,11 @@ void Node::Impl::handle(const LoopLagged& lagged) {
 Time Node::Impl::next_due() const {
   if (leaving_) return Time::max();
   Time due = now_ + kIdleTick;
-  due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(), ring_due_});
+  due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(now_), ring_due_});
   if (!server_.poll_open() && settings.role != Role::witness) due = std::min(due, poll_due_);
-  if (chain.head() != nullptr) return std::min({due, swim_.next_due(), facts_.next_due()});
-  return std::min(due, hello_due_);
+  if (chain.head() != nullptr) due = std::min({due, swim_.next_due(), facts_.next_due()});
+  else due = std::min(due, hello_due_);
+  return std::max(due, now_ + 1ms);
 }
 
 }  // namespace ringagent

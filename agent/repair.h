@@ -43,7 +43,7 @@ class Repair {
   void link_unverified() { link_verified_ = false; }
   // Why the present plan does not get on, for status; "" if it does.
   const std::string& trouble() const { return trouble_; }
-  Time next_due() const;
+  Time next_due(Time now) const;
 
  private:
   enum class State { idle, draining, running, verifying };
