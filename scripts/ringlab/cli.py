@@ -109,7 +109,8 @@ def execute(lab, args):
     if not lab.nodes:
         raise LabError(f"lab '{lab.name}' is not up (no {lab.dir}/lab.json)")
     if args.command in ("kill", "term", "stop", "cont", "start"):
-        return getattr(lab.node(args.node), args.command)(args.what)
+        getattr(lab.node(args.node), args.command)(args.what)
+        return 0
     only = "agents" if getattr(args, "agents_only", False) else "mysql" if getattr(args, "mysql_only", False) else None
     actions = {
         "status": lambda: print(lab.describe()),

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import time
 
 from . import flavor as dialects
 from .base import LabError, need_root, read_json, run, tail, wait, write_file, write_json
@@ -186,20 +187,20 @@ class Node:
     # ---- faults -------------------------------------------------------------------------------------------------
 
     def kill(self, what):
-        self._fault("kill", what)
+        return self._fault("kill", what)
 
     def term(self, what):
-        self._fault("term", what)
+        return self._fault("term", what)
 
     def stop(self, what):
-        self._fault("stop", what)
+        return self._fault("stop", what)
 
     def cont(self, what):
-        self._fault("cont", what)
+        return self._fault("cont", what)
 
     def _fault(self, action, what):
         """kill: SIGKILL; term: clean end; stop and cont: SIGSTOP and SIGCONT. A host in namespaces loses its cable first,
-        as a machine that loses its power or freezes does not say goodbye."""
+        as a machine that loses its power or freezes does not say goodbye. Returns when (time.monotonic()) it happened."""
         host = what == "host"
         cable = host and self.lab.network.kind == "netns"
         if cable and action in ("kill", "stop"):
@@ -207,6 +208,7 @@ class Node:
         victims = [victim for victim in self._processes(what) if victim.alive()]
         if not victims:
             raise LabError(f"{self.name}: no {'process' if host else what} is running")
+        happened = time.monotonic()
         for victim in victims:
             victim.send(SIGNALS[action])
         if action in ("kill", "term"):
@@ -217,6 +219,7 @@ class Node:
                 wait(victim.stopped, 5, f"{self.name}: {what} to stop")
         if cable and action == "cont":
             self.lab.network.join(self.n)
+        return happened
 
     def _processes(self, what):
         parts = {"mysqld": [self.mysqld], "agent": [self.agent], "host": [self.agent, self.mysqld]}
