@@ -1,6 +1,7 @@
 """A lab: the ring as a whole. Its directory is its state; any number of programs may open it one after another."""
 
 import base64
+import contextlib
 import itertools
 import os
 import pathlib
@@ -51,9 +52,11 @@ class Lab:
 
     def __exit__(self, kind, *_):
         """Down, always; if the story failed, its logs are kept in the directory that `collect` names."""
-        if kind and self.nodes:
-            print(f"ringlab: logs of '{self.name}' are in {self.collect()}", file=sys.stderr)
-        self.down()
+        try:
+            if kind and self.nodes:
+                print(f"ringlab: logs of '{self.name}' are in {self.collect()}", file=sys.stderr)
+        finally:
+            self.down()
 
     # ---- up and down --------------------------------------------------------------------------------------------
 
@@ -75,12 +78,10 @@ class Lab:
         }
         self._save()
         self._attach()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.push(self.__exit__)
             self._start(how, seconds)
-        except BaseException:
-            print(f"ringlab: '{self.name}' did not come up; logs are in {self.collect()}", file=sys.stderr)
-            self.down()
-            raise
+            undo.pop_all()
         return self
 
     def _check_request(self, nodes, flavor, netns, how, settings):
