@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <tuple>
 
+#include "gossip/big_endian.h"
+
 namespace ringagent {
 
 namespace {
@@ -53,10 +55,6 @@ void append(std::string& out, const Bytes& bytes) {
   out.append(bytes.begin(), bytes.end());
 }
 
-void append_number(std::string& out, std::uint64_t value, std::size_t size) {
-  for (std::size_t i = size; i > 0; --i) out += static_cast<char>(value >> (8 * (i - 1)) & 0xFFU);
-}
-
 // Takes bytes off the front of `rest`, which the caller knows to be long enough.
 template <class Bytes>
 void take(std::string_view& rest, Bytes& bytes) {
@@ -65,8 +63,7 @@ void take(std::string_view& rest, Bytes& bytes) {
 }
 
 std::uint64_t take_number(std::string_view& rest, std::size_t size) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < size; ++i) value = value << 8U | static_cast<unsigned char>(rest[i]);
+  const std::uint64_t value = number_at(rest, 0, size);
   rest.remove_prefix(size);
   return value;
 }

@@ -16,7 +16,7 @@
 // Invariants, held by those who change it and checked by the simulator at every step:
 //  - it is durable before any word that follows from it leaves the node;
 //  - boot, own_round, promised (within one instance) and the head of the chain never go back;
-//  - seq is one higher in each state that is handed to `Store::persist`;
+//  - seq is higher in each state that is handed to `Store::persist`;
 //  - promised >= accepted within one instance; accepted_value is empty exactly if accepted.round is 0;
 //  - chain is oldest first, each config names the hash of the one before it, at most kChainKept are kept.
 namespace ringagent {
@@ -26,9 +26,10 @@ inline constexpr std::size_t kPeersSeenMax = 2 * kMembersMax;
 inline constexpr std::size_t kMarkersMax = 256;
 
 struct DurableState {
-  NodeId self;                  // made together with the state directory, for life
-  std::uint32_t boot = 0;       // starts of the agent; counted up before the first packet of each
-  std::uint64_t seq = 0;        // store sequence: +1 at each write; (boot, seq) unmasks a restored snapshot
+  NodeId self;             // made together with the state directory, for life
+  std::uint32_t boot = 0;  // starts of the agent; counted up before the first packet of each
+  std::uint64_t seq =
+      0;  // store sequence: counted up with each write; (boot, seq) unmasks a restored snapshot
   std::uint64_t own_round = 0;  // the highest round that this node has used in a ballot of its own
 
   // The acceptor. Each answer belongs to one instance; of older instances the chain itself holds the outcome.
