@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -110,6 +111,7 @@ class Client::Impl {
   Rows read_rows();
   int socket_now();
   short wait_once(short wanted, int library_ms);
+  void bound_blocking_reads();
   SqlError failure(bool connecting);
 #ifdef RINGAGENT_ORACLE_CLIENT
   template <class Step>
@@ -124,6 +126,7 @@ class Client::Impl {
   int wake_fd_;
   int fd_ = -1;
   bool usable_ = false;
+  bool tls_ = false;
   Clock::time_point deadline_{};
   const char* given_up_ = nullptr;  // why, once the deadline has passed or the wake came
 };
@@ -157,6 +160,17 @@ short Client::Impl::wait_once(short wanted, int library_ms) {
     return 0;
   }
   return fds[0].revents;
+}
+
+// Connector/C's TLS handshake and the log-in after it read from a blocking socket without asking us to wait
+// for them. The kernel then ends such a read in time; a session's socket does not block (see connect).
+void Client::Impl::bound_blocking_reads() {
+  if (!tls_ || usable_ || socket_now() < 0) return;
+  const auto left = std::max<std::int64_t>(
+      1000, std::chrono::ceil<std::chrono::microseconds>(deadline_ - Clock::now()).count());
+  const timeval timeout{static_cast<time_t>(left / 1'000'000), static_cast<suseconds_t>(left % 1'000'000)};
+  ::setsockopt(socket_now(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  ::setsockopt(socket_now(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
 }
 
 #ifdef RINGAGENT_ORACLE_CLIENT
@@ -211,6 +225,7 @@ void Client::Impl::drive(int status, Continue go_on) {
     if (came & (POLLIN | POLLHUP | POLLERR)) events |= MYSQL_WAIT_READ;
     if (came & (POLLOUT | POLLHUP | POLLERR)) events |= MYSQL_WAIT_WRITE;
     if (came & POLLPRI) events |= MYSQL_WAIT_EXCEPT;
+    bound_blocking_reads();
     status = go_on(events == 0 ? MYSQL_WAIT_TIMEOUT : (events & status));
   }
 }
@@ -257,9 +272,9 @@ void Client::Impl::set_options(const ConnectSettings& settings) {
 #else
   mysql_options(&mysql_, MYSQL_OPT_NONBLOCK, nullptr);
   const my_bool enforce = settings.tls != TlsMode::off;
-  const my_bool verify = settings.tls == TlsMode::verify_ca;
+  const my_bool verify_name = 0;  // a CA that is given is checked against all the same
   mysql_options(&mysql_, MYSQL_OPT_SSL_ENFORCE, &enforce);
-  mysql_options(&mysql_, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+  mysql_options(&mysql_, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify_name);
 #endif
 }
 
@@ -268,6 +283,7 @@ SqlError Client::Impl::failure(bool connecting) {
   error.number = mysql_errno(&mysql_);
   error.text = mysql_error(&mysql_);
   error.kind = classify(error.number, error.text, connecting);
+  if (!given_up_ && Clock::now() >= deadline_) given_up_ = kPastDeadline;
   if (given_up_) {
     error.text = given_up_;
     error.kind = connecting ? SqlErrorKind::unreachable : SqlErrorKind::timeout;
@@ -282,10 +298,19 @@ SqlError Client::Impl::failure(bool connecting) {
 
 SqlResult<void> Client::Impl::connect(const ConnectSettings& settings, Duration deadline) {
   deadline_ = Clock::now() + deadline;
+  tls_ = settings.tls != TlsMode::off;
   set_options(settings);
   if (!log_in(settings)) return tl::unexpected<SqlError>(failure(true));
   fd_ = socket_now();
   usable_ = true;
+  // Connector/C goes on in clear text where the server has no TLS, unless it is to verify the host name, too.
+  if (tls_ && mysql_get_ssl_cipher(&mysql_) == nullptr) {
+    ::shutdown(fd_, SHUT_RDWR);
+    usable_ = false;
+    return tl::unexpected<SqlError>(
+        SqlError{SqlErrorKind::denied, CR_SSL_CONNECTION_ERROR, "the server does not offer TLS"});
+  }
+  if (tls_) ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
   if (auto ready = query(kSessionSetup, std::chrono::duration_cast<Duration>(deadline_ - Clock::now()));
       !ready)
     return tl::unexpected<SqlError>(std::move(ready.error()));

@@ -27,7 +27,10 @@
 // that broke.
 //
 // Libraries: MariaDB Connector/C 3.x is the reference, Oracle's libmysqlclient from 8.0.16 compiles as well.
-// With Connector/C `verify_ca` checks the host name, too; it has no other way.
+//
+//
+// TLS: `required` fails on a server that offers none; `verify_ca` checks the server's certificate against the
+// CA, and not the host name (Connector/C cannot tell these apart otherwise than by not asking for the name).
 namespace ringagent {
 
 struct ConnectSettings {

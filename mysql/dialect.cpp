@@ -84,6 +84,14 @@ std::vector<Option> address_options(const Address& source) {
   return {{"HOST", quote(source.host)}, {"PORT", std::to_string(source.port)}};
 }
 
+// Both flavours reset the heartbeat period to half of slave_net_timeout when the address changes: it is named
+// again.
+std::vector<Option> repoint_options(const Link& link, const Address& source) {
+  auto options = address_options(source);
+  options.push_back({"HEARTBEAT_PERIOD", seconds(link.heartbeat_period_ms)});
+  return options;
+}
+
 std::optional<Error> wrong_source(const Version& version, const Address& source) {
   const std::size_t host_max = version.flavor == Flavor::mariadb || version.number < 80017 ? 60 : 255;
   if (source.host.empty() || source.port == 0) return Error{"no source address"};
@@ -205,16 +213,29 @@ std::vector<Query> Dialect::follow_up(const ServerState& state, bool surveyed) c
     if (mariadb()) more.push_back({Query::What::purged, "SHOW BINLOG EVENTS LIMIT 3"});
     more.push_back({Query::What::at_start, "SHOW BINLOG EVENTS IN " + quote(state.binlog_file) + " LIMIT 3"});
   }
-  const bool stands =
-      std::any_of(state.links.begin(), state.links.end(), [](const Link& l) { return l.sql_errno != 0; });
-  if (!mariadb() && stands)
-    more.push_back(
-        {Query::What::applier,
-         std::string("SELECT CHANNEL_NAME AS channel, ") +
-             (version_.number >= 80000 ? "APPLYING_TRANSACTION" : "LAST_SEEN_TRANSACTION") +
-             " AS transaction, LAST_ERROR_NUMBER AS error_number, LAST_ERROR_MESSAGE AS error "
-             "FROM performance_schema.replication_applier_status_by_worker WHERE LAST_ERROR_NUMBER <> 0"});
+  for (const Link& link : state.links) {
+    if (link.sql_errno == 0 || !link.sql_transaction.empty()) continue;
+    if (!mariadb()) {
+      more.push_back(applier_query());
+      break;
+    }
+    // The applier's position in the relay log is the beginning of the group that it could not apply.
+    if (link.channel.empty() && !link.sql_running)
+      more.push_back({Query::What::applier,
+                      "SHOW RELAYLOG EVENTS IN " + quote(link.relay_file) + " FROM " +
+                          std::to_string(link.relay_pos) + " LIMIT 1",
+                      true});
+  }
   return more;
+}
+
+Query Dialect::applier_query() const {
+  const char* transaction = version_.number >= 80000 ? "APPLYING_TRANSACTION" : "LAST_SEEN_TRANSACTION";
+  return {Query::What::applier,
+          std::string("SELECT CHANNEL_NAME AS channel, ") + transaction +
+              " AS transaction, LAST_ERROR_MESSAGE AS error "
+              "FROM performance_schema.replication_applier_status_by_worker WHERE LAST_ERROR_NUMBER <> 0",
+          true};
 }
 
 Query Dialect::glance() const {
@@ -282,17 +303,17 @@ Result<std::vector<Statement>> Dialect::repoint(const Link& link, const Address&
   std::vector<Statement> plan;
   if (mariadb()) {
     plan = stop_link();
-    plan.push_back(change("repoint", address_options(source)));
+    plan.push_back(change("repoint", repoint_options(link, source)));
     plan.push_back(start_link().front());
     return plan;
   }
-  if (!link.sql_running && link.sql_errno != 0)
+  if (link.sql_errno != 0)
     return fail("the applier stands on error " + std::to_string(link.sql_errno) +
                 ": a repoint now would throw away what it has received");
   if (!link.sql_running)
     plan.push_back(plain(std::string("START ") + replica() + " SQL_THREAD", "start applier"));
   plan.push_back(stop_receiving().front());
-  plan.push_back(change("repoint", address_options(source)));
+  plan.push_back(change("repoint", repoint_options(link, source)));
   plan.push_back(start_receiver().front());
   return plan;
 }

@@ -71,6 +71,7 @@ struct Query {
   };
   What what = What::links;
   std::string sql;
+  bool may_fail = false;  // the poll is worth something without it
   bool operator==(const Query&) const = default;
 };
 
@@ -130,6 +131,7 @@ class Dialect {
  private:
   explicit Dialect(Version version) : version_(std::move(version)) {}
   const char* replica() const { return says_replica() ? "REPLICA" : "SLAVE"; }
+  Query applier_query() const;
   Statement change(std::string label, const std::vector<Option>& options) const;
   std::vector<Option> account_options(const LinkSettings& settings) const;
   bool mariadb() const { return version_.flavor == Flavor::mariadb; }

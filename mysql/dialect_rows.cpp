@@ -63,9 +63,10 @@ std::vector<std::uint32_t> id_list(std::string_view text) {
   return ids;
 }
 
-// MariaDB ends the message of a failed row event with "..., Gtid 3-3-106".
+// MariaDB ends the message of some failures with "..., Gtid 3-3-106"; events in its logs say "GTID 3-3-106".
 std::string gtid_in(const std::string& message) {
-  const auto at = message.rfind("Gtid ");
+  auto at = message.rfind("Gtid ");
+  if (at == std::string::npos) at = message.rfind("GTID ");
   if (at == std::string::npos) return "";
   const std::size_t begin = at + 5;
   return message.substr(begin, message.find_first_not_of("0123456789-", begin) - begin);
@@ -125,8 +126,10 @@ void read_flow(const Rows& rows, std::size_t i, Link& link) {
   const std::string exec_pos = rows.text(i, {"Exec_Source_Log_Pos", "Exec_Master_Log_Pos"});
   link.progress = read_file + ":" + read_pos + " " + rows.text(i, {"Gtid_IO_Pos", "Retrieved_Gtid_Set"}) +
                   " " + rows.text(i, {"Slave_received_heartbeats"});
-  link.applied = rows.text(i, {"Relay_Log_File"}) + ":" + rows.text(i, {"Relay_Log_Pos"}) + " " + exec_file +
-                 ":" + exec_pos + " " + rows.text(i, {"Executed_log_entries"});
+  link.relay_file = rows.text(i, {"Relay_Log_File"});
+  link.relay_pos = to_number<std::uint64_t>(rows.text(i, {"Relay_Log_Pos"}));
+  link.applied = link.relay_file + ":" + rows.text(i, {"Relay_Log_Pos"}) + " " + exec_file + ":" + exec_pos +
+                 " " + rows.text(i, {"Executed_log_entries"});
   link.drained_exact = !read_file.empty() && read_file == exec_file && read_pos == exec_pos;
   link.drained_idle = link.sql_state.starts_with("Slave has read all relay log") ||
                       link.sql_state.starts_with("Replica has read all relay log");
@@ -254,12 +257,13 @@ Result<void> absorb_purged(bool mariadb, const Rows& rows, ServerState& state) {
   return {};
 }
 
-// The first message says why; with several workers the others only say that they followed the first.
-void absorb_applier(const Rows& rows, ServerState& state) {
+// MySQL: the first message says why; with several workers the others only say that they followed the first.
+// MariaDB: the event in the relay log, "GTID 3-3-106" or "BEGIN GTID 3-3-106 cid=12".
+void absorb_applier(bool mariadb, const Rows& rows, ServerState& state) {
   for (std::size_t i = 0; i < rows.rows.size(); ++i) {
     Link* link = link_of(state, rows.text(i, {"channel"}));
     if (!link || !link->sql_transaction.empty()) continue;
-    link->sql_transaction = rows.text(i, {"transaction"});
+    link->sql_transaction = mariadb ? gtid_in(rows.text(i, {"Info"})) : rows.text(i, {"transaction"});
     if (const auto error = rows.text(i, {"error"}); !error.empty()) link->sql_error = error;
   }
 }
@@ -297,7 +301,7 @@ Result<void> Dialect::absorb(const Query& query, const Rows& rows, ServerState& 
     case Query::What::at_start:
       return absorb_at_start(mariadb(), rows, state);
     case Query::What::applier:
-      absorb_applier(rows, state);
+      absorb_applier(mariadb(), rows, state);
       return {};
     case Query::What::glance:
       break;

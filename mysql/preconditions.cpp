@@ -274,7 +274,9 @@ void Inspector::writes() {
     warn("auto_increment_offset", "H11",
          "auto_increment_offset is larger than auto_increment_increment: the server ignores it.",
          "Choose an auto_increment_offset from 1 to auto_increment_increment, another one on each node.");
-  if (on(var("event_scheduler")))
+  // MySQL 8 has the scheduler on by default, and who sees all events may change them: only MariaDB's says
+  // something.
+  if (mariadb() && on(var("event_scheduler")))
     warn("event_scheduler", "H15",
          "The event scheduler is on: an event that is enabled on several nodes runs on each.",
          "Check information_schema.EVENTS: ENABLED on one node only, SLAVESIDE_DISABLED on the others.");

@@ -52,6 +52,8 @@ struct Link {
   std::string received;              // MySQL: RECEIVED_TRANSACTION_SET
   // Changes whenever anything at all (event or heartbeat) arrived from the source.
   std::string progress;
+  std::string relay_file;  // where the applier stands in the relay log
+  std::uint64_t relay_pos = 0;
   // Changes whenever the applier got on. Together with `drained` it bounds the wait for a drain.
   std::string applied;
   // All that was received is applied, as far as this one look can tell (mariadb.md 00: Exec=Read in the same

@@ -112,6 +112,7 @@ SqlResult<void> Worker::Session::ask(Client& client, const Dialect& dialect,
                                      ServerState& state) {
   for (const Query& query : queries) {
     const auto rows = client.query(query.sql, budget.left());
+    if (!rows && query.may_fail && client.usable()) continue;
     if (!rows) return tl::unexpected<SqlError>(rows.error());
     if (const auto read = dialect.absorb(query, *rows, state); !read) return server_error(read.error().text);
   }
