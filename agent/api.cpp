@@ -223,6 +223,12 @@ class Api::Impl {
     Command command;
     if (json.is_object()) command.name = json_read::str(json, "name");
     if (command.name.empty()) return {400, {0, false, R"(expected {"name": "...", "args": {...}})"}};
+    // Not `leaving`: that one belongs to the daemon's own end.
+    if (command.name != "pause" && command.name != "resume") {
+      return {
+          400,
+          {0, false, "this agent does not know the command " + command.name + "; it knows pause and resume"}};
+    }
     if (const auto args = json.find("args"); args != json.end() && args->is_object()) {
       for (const auto& [key, value] : args->items()) {
         if (!value.is_string()) return {400, {0, false, "the argument `" + key + "` is not a string"}};
@@ -310,7 +316,7 @@ Result<ApiClient::Answer> ApiClient::get(const std::string& path, Duration timeo
   return Answer{result->status, result->body};
 }
 
-Result<std::string> ApiClient::command(
+Result<ApiClient::Outcome> ApiClient::command(
     const std::string& name, const std::vector<std::pair<std::string, std::string>>& arguments) const {
   Json args = Json::object();
   for (const auto& [key, value] : arguments) args[key] = value;
@@ -320,9 +326,7 @@ Result<std::string> ApiClient::command(
   if (!result) return tl::unexpected(unreachable(socket_, result.error()));
   const Json answer = Json::parse(result->body, nullptr, false);
   if (!answer.is_object()) return fail("the agent's answer to `" + name + "` is not a JSON object");
-  const std::string text = json_read::str(answer, "text");
-  if (!json_read::flag(answer, "ok")) return fail(text);
-  return text;
+  return Outcome{json_read::flag(answer, "ok"), json_read::str(answer, "text")};
 }
 
 }  // namespace ringagent

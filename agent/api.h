@@ -69,9 +69,13 @@ class ApiClient {
 
   // Fails in one line if nobody answers there.
   Result<Answer> get(const std::string& path, Duration timeout = 3s) const;
-  // Runs a command in the agent. The text of its Reply; an error if the agent refused it or did not answer.
-  Result<std::string> command(const std::string& name,
-                              const std::vector<std::pair<std::string, std::string>>& arguments) const;
+  // Runs a command in the agent, `pause` or `resume`. Fails only if nobody answers.
+  struct Outcome {
+    bool ok = false;
+    std::string text;
+  };
+  Result<Outcome> command(const std::string& name,
+                          const std::vector<std::pair<std::string, std::string>>& arguments) const;
 
  private:
   std::string socket_;
