@@ -14,6 +14,7 @@ constexpr Duration kCollectSilent = 400ms;       // ... and several silent hosts
 constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
 constexpr Duration kSettleMax = 600s;
+constexpr Duration kLookSkew = 50ms;
 
 // Evidence against one member: ripe in `wait`.
 struct Charge {
@@ -445,7 +446,6 @@ Judgement judge(const View& view, const CanvassItem& item) {
   const PeerView* p = peer(view, item.node);
   if (p == nullptr) return {Opinion::object, "no such member", false};
   const std::string name = name_of(*view.config, item.node);
-  const LinkWord word = link_word(view, item.node, *p);
   const bool self = item.node == view.self;
   const auto by_record = [&](bool says_so, const char* what) -> Judgement {
     if (says_so) return {Opinion::concur, "", false};
@@ -453,7 +453,9 @@ Judgement judge(const View& view, const CanvassItem& item) {
   };
   switch (item.evidence) {
     case Evidence::mysqld_down: {
-      const bool mine_says_alive = !self && word.says == LinkSays::alive && view.link_source == item.node;
+      // Only what arrived after the news of its death speaks against it; a look may be a little older than it seems.
+      const bool mine_says_alive = !self && view.link == LinkSays::alive && view.link_source == item.node &&
+                                   view.link_quiet_for + kLookSkew < p->health_age;
       if (mine_says_alive) return {Opinion::object, "my link to " + name + " is alive", false};
       return by_record(p->record != nullptr && p->record->health == MysqlHealth::down, "mysqld is down");
     }
