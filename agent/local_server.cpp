@@ -86,13 +86,16 @@ bool LocalServer::on_gone(const ServerGone& gone, Time) {
 
 bool LocalServer::on_port(EdgeState port, Time) {
   ask_port_ = false;
-  if (port == EdgeState::refused) return set(MysqlHealth::down, "its socket file is missing and its port refuses connections");
-  if (port == EdgeState::ok) return set(MysqlHealth::denied, "its socket file is missing, but its port answers");
+  if (port == EdgeState::refused)
+    return set(MysqlHealth::down, "its socket file is missing and its port refuses connections");
+  if (port == EdgeState::ok)
+    return set(MysqlHealth::denied, "its socket file is missing, but its port answers");
   return false;
 }
 
 bool LocalServer::tick(Time now) {
-  if (health_ == MysqlHealth::down || !unanswered_since_ || now - *unanswered_since_ < hung_after_) return false;
+  if (health_ == MysqlHealth::down || !unanswered_since_ || now - *unanswered_since_ < hung_after_)
+    return false;
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - *unanswered_since_).count();
   return set(MysqlHealth::hung, "no answer to a query for " + std::to_string(ms) + " ms");
 }
@@ -102,12 +105,15 @@ Time LocalServer::next_due() const {
   return *unanswered_since_ + hung_after_;
 }
 
-Duration LocalServer::link_quiet_for(Time now) const { return now > heard_at_ ? now - heard_at_ : Duration{0}; }
+Duration LocalServer::link_quiet_for(Time now) const {
+  return now > heard_at_ ? now - heard_at_ : Duration{0};
+}
 
 bool LocalServer::link_lost_by_itself() const {
   const Link* l = link();
   if (l == nullptr || l->io == IoState::running) return false;
-  return l->io_errno == 2002 || l->io_errno == 2003 || l->io_errno == 2005 || l->io_errno == 2006 || l->io_errno == 2013;
+  return l->io_errno == 2002 || l->io_errno == 2003 || l->io_errno == 2005 || l->io_errno == 2006 ||
+         l->io_errno == 2013;
 }
 
 }  // namespace ringagent

@@ -7,9 +7,9 @@
 
 // What this agent knows of its own mysqld: is it up, since when, what does its link say.
 //
-// Intuition: a poll that is answered proves everything; a poll that is not answered proves nothing by itself. mysqld is
-// `down` only if its process is gone or nobody listens any more, `hung` only if queries have gone unanswered for
-// hung_after, and `denied` if it answers but does not let us in: then it is alive.
+// Intuition: a poll that is answered proves everything; a poll that is not answered proves nothing by itself.
+// mysqld is `down` only if its process is gone or nobody listens any more, `hung` only if queries have gone
+// unanswered for hung_after, and `denied` if it answers but does not let us in: then it is alive.
 //
 // Invariants: `state` is the newest answered look; health never goes to `down` on a time-out. Pure.
 namespace ringagent {
@@ -18,13 +18,15 @@ class LocalServer {
  public:
   explicit LocalServer(Duration hung_after) : hung_after_(hung_after) {}
 
-  // Each returns true if health changed or a new start of mysqld was seen: then everybody should know at once.
+  // Each returns true if health changed or a new start of mysqld was seen: then everybody should know at
+  // once.
   bool on_poll(const Polled& polled, Time now);
   bool on_gone(const ServerGone& gone, Time now);
-  bool on_port(EdgeState port, Time now);  // what our own advertised port says when the socket file is missing
+  bool on_port(EdgeState port,
+               Time now);  // what our own advertised port says when the socket file is missing
   bool tick(Time now);
 
-  void asked(Time now);                     // a poll was sent
+  void asked(Time now);  // a poll was sent
   bool poll_open() const { return poll_open_; }
   void set_hung_after(Duration hung_after) { hung_after_ = hung_after; }
 
@@ -41,7 +43,7 @@ class LocalServer {
 
   // When the link last showed a sign of life from its source.
   Duration link_quiet_for(Time now) const;
-  bool link_lost_by_itself() const;         // 2003, 2013 and their like
+  bool link_lost_by_itself() const;  // 2003, 2013 and their like
   // The number of looks in a row in which the applier said that it had read everything.
   int idle_looks() const { return idle_looks_; }
   Time applied_at() const { return applied_at_; }  // when the applier last got on
@@ -50,7 +52,7 @@ class LocalServer {
   std::int64_t started_unix_s() const { return state_ ? state_->started_unix_s : 0; }
   std::uint64_t starts_seen() const { return starts_seen_; }
 
-  Time next_due() const;                    // of hung
+  Time next_due() const;  // of hung
 
  private:
   bool set(MysqlHealth health, std::string why);
@@ -61,7 +63,7 @@ class LocalServer {
   std::string why_;
   bool ask_port_ = false;
   bool poll_open_ = false;
-  std::optional<Time> unanswered_since_;    // the first poll asked since the last answer
+  std::optional<Time> unanswered_since_;  // the first poll asked since the last answer
   std::optional<ServerState> state_;
   Time state_at_{0};
   std::string progress_;

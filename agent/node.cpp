@@ -7,7 +7,7 @@
 namespace ringagent {
 namespace {
 
-constexpr Duration kLongPause = 2s;           // after that, what this agent believes of the others is old
+constexpr Duration kLongPause = 2s;  // after that, what this agent believes of the others is old
 constexpr Duration kIdleTick = 500ms;
 
 SwimSettings swim_settings(const NodeSettings& settings) {
@@ -16,7 +16,9 @@ SwimSettings swim_settings(const NodeSettings& settings) {
   return out;
 }
 
-ChainSettings chain_settings(const NodeSettings& settings) { return {settings.cluster, settings.name, settings.initial}; }
+ChainSettings chain_settings(const NodeSettings& settings) {
+  return {settings.cluster, settings.name, settings.initial};
+}
 
 }  // namespace
 
@@ -26,12 +28,24 @@ Node::Node(NodeSettings settings, DurableState state, std::uint64_t seed, Time n
     : impl_(std::make_unique<Impl>(std::move(settings), std::move(state), seed, now)) {}
 Node::~Node() = default;
 Node::Node(Node&&) noexcept = default;
-Effects Node::step(Event event, Time now) { return impl_->step(std::move(event), now); }
-Time Node::next_due() const { return impl_->next_due(); }
-const DurableState& Node::durable() const { return impl_->chain.state(); }
-ClusterId Node::cluster_id() const { return impl_->chain.head() ? impl_->chain.head()->cluster_id : ClusterId{}; }
-Snapshot Node::snapshot(Time now) const { return impl_->snapshot(now); }
-void Node::reload(NodeSettings settings) { impl_->settings = std::move(settings); }
+Effects Node::step(Event event, Time now) {
+  return impl_->step(std::move(event), now);
+}
+Time Node::next_due() const {
+  return impl_->next_due();
+}
+const DurableState& Node::durable() const {
+  return impl_->chain.state();
+}
+ClusterId Node::cluster_id() const {
+  return impl_->chain.head() ? impl_->chain.head()->cluster_id : ClusterId{};
+}
+Snapshot Node::snapshot(Time now) const {
+  return impl_->snapshot(now);
+}
+void Node::reload(NodeSettings settings) {
+  impl_->settings = std::move(settings);
+}
 
 // ---------------------------------------------------------------- one step
 
@@ -80,8 +94,10 @@ void Node::Impl::settle_step() {
     swim_.tick(now_, fx_->send);
     facts_.tick(now_, fx_->send);
     for (const LivenessChange& change : swim_.take_changes()) {
-      if (change.to == Liveness::alive && change.from != Liveness::alive) log(LogLevel::info, "the agent of " + name_of(change.node) + " answers");
-      if (change.to == Liveness::dead) log(LogLevel::warning, "the agent of " + name_of(change.node) + " does not answer");
+      if (change.to == Liveness::alive && change.from != Liveness::alive)
+        log(LogLevel::info, "the agent of " + name_of(change.node) + " answers");
+      if (change.to == Liveness::dead)
+        log(LogLevel::warning, "the agent of " + name_of(change.node) + " does not answer");
     }
     watch_quorum();
   }
@@ -111,16 +127,19 @@ void Node::Impl::finish_sends() {
     outgoing.message.head = chain.head_id();
     if (outgoing.address.empty()) outgoing.address = address_of(outgoing.to);
   }
-  all.erase(std::remove_if(all.begin(), all.end(), [](const Outgoing& o) { return o.address.empty(); }), all.end());
+  all.erase(std::remove_if(all.begin(), all.end(), [](const Outgoing& o) { return o.address.empty(); }),
+            all.end());
 }
 
 Address Node::Impl::address_of(const NodeId& id) const {
-  if (const NodeRecord* record = facts_.find(id); record != nullptr && !record->gossip.empty()) return record->gossip;
+  if (const NodeRecord* record = facts_.find(id); record != nullptr && !record->gossip.empty())
+    return record->gossip;
   if (chain.head() != nullptr) {
     if (const Member* member = chain.head()->find(id)) return member->gossip;
   }
   for (const auto& [name, seen] : hellos_) {
-    if (seen.hello.candidate.id == id || formation_acceptor(settings.cluster, name) == id) return seen.hello.candidate.gossip;
+    if (seen.hello.candidate.id == id || formation_acceptor(settings.cluster, name) == id)
+      return seen.hello.candidate.gossip;
   }
   return {};
 }
@@ -173,7 +192,8 @@ void Node::Impl::on_adopted(const Config& config) {
   const std::vector<NodeId> followers = downstream(config, self());
   for (const Member& member : config.members) {
     ids.push_back(member.id);
-    const bool neighbour = (up && *up == member.id) || std::find(followers.begin(), followers.end(), member.id) != followers.end();
+    const bool neighbour = (up && *up == member.id) ||
+                           std::find(followers.begin(), followers.end(), member.id) != followers.end();
     peers.push_back({member.id, neighbour});
     auto& since = member.in ? in_since_ : out_since_;
     (member.in ? out_since_ : in_since_).erase(member.id);
@@ -222,8 +242,9 @@ void Node::Impl::watch_quorum() {
   }
   const bool held = reachable >= majority(head);
   if (quorum_ && !held) {
-    log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " + std::to_string(voters(head).size()) +
-                             " voters answer, " + std::to_string(majority(head)) + " are needed; replication goes on as it is");
+    log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " +
+                             std::to_string(voters(head).size()) + " voters answer, " +
+                             std::to_string(majority(head)) + " are needed; replication goes on as it is");
     chain.unconfirm(now_);
     quorum_lost_since_ = now_;
   }
@@ -293,7 +314,8 @@ void Node::Impl::handle(const Polled& polled) {
   server_.on_poll(polled, now_);
   if (before != server_.health()) {
     log(server_.up() ? LogLevel::info : LogLevel::warning,
-        std::string("this MySQL is ") + to_string(server_.health()) + (server_.why().empty() ? "" : ": " + server_.why()));
+        std::string("this MySQL is ") + to_string(server_.health()) +
+            (server_.why().empty() ? "" : ": " + server_.why()));
   }
   if (polled.result) note_milestone(self(), polled.result->executed);
   const bool fast = repair_.hurry() || now_ < hurry_until_;
@@ -336,7 +358,9 @@ void Node::Impl::handle(const Looked& looked) {
 
 void Node::Impl::handle(const PortAnswered& answered) {
   if (answered.target == self()) {
-    if (server_.on_port(answered.state, now_)) log(LogLevel::warning, std::string("this MySQL is ") + to_string(server_.health()) + ": " + server_.why());
+    if (server_.on_port(answered.state, now_))
+      log(LogLevel::warning,
+          std::string("this MySQL is ") + to_string(server_.health()) + ": " + server_.why());
     seen_[self()].port_open = false;
     return;
   }
@@ -360,8 +384,10 @@ Time Node::Impl::next_due() const {
   Time due = now_ + kIdleTick;
   due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(now_), ring_due_});
   if (!server_.poll_open() && settings.role != Role::witness) due = std::min(due, poll_due_);
-  if (chain.head() != nullptr) due = std::min({due, swim_.next_due(), facts_.next_due()});
-  else due = std::min(due, hello_due_);
+  if (chain.head() != nullptr)
+    due = std::min({due, swim_.next_due(), facts_.next_due()});
+  else
+    due = std::min(due, hello_due_);
   return std::max(due, now_ + 1ms);
 }
 

@@ -12,20 +12,22 @@
 #include "gossip/state.h"
 #include "mysql/server.h"
 
-// The whole agent as one machine without I/O: events in, effects out. The daemon and the simulator run this very code.
+// The whole agent as one machine without I/O: events in, effects out. The daemon and the simulator run this
+// very code.
 //
-// Intuition: everything that happens to an agent (a packet, a look at its server, the passing of time, a command) is an
-// Event; everything that it wants done is in the Effects. Between two steps nothing happens, so what a person can
-// reason about is one step.
+// Intuition: everything that happens to an agent (a packet, a look at its server, the passing of time, a
+// command) is an Event; everything that it wants done is in the Effects. Between two steps nothing happens,
+// so what a person can reason about is one step.
 //
 // The caller's duties, in this order, after each step:
-//  1. if `persist` is set: make `durable()` durable (abort on an error); nothing below starts before that is done;
+//  1. if `persist` is set: make `durable()` durable (abort on an error); nothing below starts before that is
+//  done;
 //  2. send `send`, in order; packets may be lost, doubled and reordered;
 //  3. start `sql`, `looks` and `ports`; each is answered by exactly one event, however late;
 //  4. write `history` and `log`, answer `replies`;
 //  5. call `step` with Tick no later than `next_due()`.
-// The agent has three conversations with servers that never wait for each other: polls (one at a time), statements
-// (one at a time) and looks at other members' servers.
+// The agent has three conversations with servers that never wait for each other: polls (one at a time),
+// statements (one at a time) and looks at other members' servers.
 namespace ringagent {
 
 struct NodeSettings {
@@ -34,10 +36,10 @@ struct NodeSettings {
   std::string agent_version;
   Role role = Role::ring;
   std::vector<std::string> initial;
-  Address gossip;                   // where others reach this agent
-  Address mysql;                    // where others reach this server
-  std::vector<Address> peers;       // gossip addresses to say Hello to before the ring is formed
-  std::uint64_t fingerprint = 0;    // of the settings that must be equal on every node
+  Address gossip;                 // where others reach this agent
+  Address mysql;                  // where others reach this server
+  std::vector<Address> peers;     // gossip addresses to say Hello to before the ring is formed
+  std::uint64_t fingerprint = 0;  // of the settings that must be equal on every node
 
   Duration silence{2'500'000};
   Duration hung_after{3'000'000};
@@ -51,7 +53,7 @@ struct NodeSettings {
   // For links that the agent creates.
   std::string replication_user;
   std::string replication_password;
-  std::string replication_tls = "off";   // off | required | verify_ca
+  std::string replication_tls = "off";  // off | required | verify_ca
   std::string replication_ca;
   Duration heartbeat_period{500'000};
   Duration connect_retry{1'000'000};
@@ -63,9 +65,9 @@ struct Tick {};
 
 struct Packet {
   NodeId from;
-  std::uint32_t boot = 0;           // of the sender, authenticated
-  Address address;                  // where it came from
-  bool by_name = false;             // bound to the cluster's name only
+  std::uint32_t boot = 0;  // of the sender, authenticated
+  Address address;         // where it came from
+  bool by_name = false;    // bound to the cluster's name only
   Message message;
 };
 
@@ -91,7 +93,7 @@ struct Ran {
 // The answer to a LookRequest.
 struct Looked {
   NodeId target;
-  SqlResult<ServerState> result;    // version, server_id, server_uuid, executed and purged only
+  SqlResult<ServerState> result;  // version, server_id, server_uuid, executed and purged only
 };
 
 // The answer to a PortRequest.
@@ -108,7 +110,7 @@ struct LoopLagged {
 // A command from the unix socket; answered by one Reply, at once or when its epoch is decided.
 struct Command {
   std::uint64_t id = 0;
-  std::string name;                 // pause | resume | leaving
+  std::string name;  // pause | resume | leaving
   std::vector<std::pair<std::string, std::string>> arguments;
 };
 
@@ -138,14 +140,14 @@ struct LogLine {
 };
 
 struct Reply {
-  std::uint64_t id = 0;             // of the Command
+  std::uint64_t id = 0;  // of the Command
   bool ok = true;
   std::string text;
 };
 
 struct Effects {
   bool persist = false;
-  std::vector<Outgoing> send;       // `address` is always filled in
+  std::vector<Outgoing> send;  // `address` is always filled in
   std::vector<SqlRequest> sql;
   std::vector<PortRequest> ports;
   std::vector<HistoryEntry> history;

@@ -46,7 +46,7 @@ class Node::Impl {
   void handle(const PortAnswered& answered);
   void handle(const LoopLagged& lagged);
   void handle(const Command& command);
-  void settle_step();                       // what follows from whatever the event changed
+  void settle_step();  // what follows from whatever the event changed
   ChainOut chain_out() const;
   void take(ChainOut out);
   void on_adopted(const Config& config);
@@ -99,10 +99,10 @@ class Node::Impl {
   void add_problems(Snapshot& snapshot, Time now) const;
   std::optional<std::int64_t> lag_of(const NodeId& replica, const NodeId& source, Time now) const;
 
-  struct Seen {                             // what is known of one other member besides its record
+  struct Seen {  // what is known of one other member besides its record
     EdgeState port = EdgeState::unknown;
     Time port_at{0};
-    bool port_open = false;                 // a probe is under way
+    bool port_open = false;  // a probe is under way
     bool answered_before = false;
     std::optional<ServerState> looked;
     std::string look_error;
@@ -148,7 +148,7 @@ class Node::Impl {
   Time now_{0};
   bool by_name_ = false;
 
-  Time up_since_{0};                        // since the start, or the last long pause
+  Time up_since_{0};  // since the start, or the last long pause
   std::map<NodeId, Seen> seen_;
   std::map<NodeId, Time> in_since_;
   std::map<NodeId, Time> out_since_;
@@ -172,13 +172,13 @@ class Node::Impl {
   Time ring_due_{0};
   std::deque<PendingCanvass> canvasses_;
   std::deque<PendingCommand> commands_;
-  std::optional<Time> paused_since_;        // the head's pause, as counted here
+  std::optional<Time> paused_since_;  // the head's pause, as counted here
 
   // The own server.
   Time poll_due_{0};
   Time hurry_until_{0};
   std::uint64_t starts_noted_ = 0;
-  bool adopted_ = false;                    // this start of mysqld was found running in a ring
+  bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
   Time recheck_due_{0};
   Time lint_due_{0};

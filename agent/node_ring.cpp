@@ -11,13 +11,13 @@ constexpr Duration kHelloFresh = 3s;
 constexpr Duration kFormationRank = 1s;
 constexpr Duration kPortFresh = 1s;
 constexpr Duration kCanvassResend = 60ms;
-constexpr Duration kCanvassPatience = 100ms;   // for the slower opinions, when time is not what matters
-constexpr Duration kCanvassLimit = 500ms;      // then ask anew
-constexpr Duration kJudgeLimit = 1200ms;       // a voter that must ask a port first
+constexpr Duration kCanvassPatience = 100ms;  // for the slower opinions, when time is not what matters
+constexpr Duration kCanvassLimit = 500ms;     // then ask anew
+constexpr Duration kJudgeLimit = 1200ms;      // a voter that must ask a port first
 constexpr Duration kPingLimit = 250ms;
 constexpr Duration kObjectionMax = 10s;
 constexpr Duration kCommandLimit = 5s;
-constexpr Duration kLookPeriod = 600s;         // to know that a port did answer once; each is a login
+constexpr Duration kLookPeriod = 600s;  // to know that a port did answer once; each is a login
 constexpr Duration kAges = Duration::max() / 4;
 
 bool names_self(const std::vector<CanvassItem>& items, Evidence evidence) {
@@ -31,7 +31,10 @@ bool names_self(const std::vector<CanvassItem>& items, Evidence evidence) {
 void Node::Impl::say_hello() {
   if (now_ < hello_due_ || settings.initial.empty()) return;
   hello_due_ = now_ + kHelloPeriod;
-  Hello hello{{self(), settings.name, settings.role, settings.gossip, settings.mysql, 0, ""}, settings.initial, own_record(), true};
+  Hello hello{{self(), settings.name, settings.role, settings.gossip, settings.mysql, 0, ""},
+              settings.initial,
+              own_record(),
+              true};
   if (server_.state()) {
     hello.candidate.server_id = server_.state()->server_id;
     hello.candidate.server_uuid = server_.state()->server_uuid;
@@ -52,7 +55,8 @@ void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
   if (chain.head() != nullptr) {
     const Member* member = chain.head()->find(packet.from);
     if (member == nullptr) {
-      log(LogLevel::warning, "an agent that calls itself " + hello.candidate.name + " at " + packet.address.str() +
+      log(LogLevel::warning, "an agent that calls itself " + hello.candidate.name + " at " +
+                                 packet.address.str() +
                                  " asks to form a ring that exists already, and is no member of it");
       return;
     }
@@ -64,12 +68,15 @@ void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
     return;
   }
   if (hello.candidate.name == settings.name) {
-    log(LogLevel::error, "another agent at " + packet.address.str() + " calls itself " + settings.name + ", too: node names must differ");
+    log(LogLevel::error, "another agent at " + packet.address.str() + " calls itself " + settings.name +
+                             ", too: node names must differ");
     return;
   }
-  const bool known = std::find(settings.initial.begin(), settings.initial.end(), hello.candidate.name) != settings.initial.end();
+  const bool known = std::find(settings.initial.begin(), settings.initial.end(), hello.candidate.name) !=
+                     settings.initial.end();
   if (!known) {
-    log(LogLevel::warning, hello.candidate.name + " at " + packet.address.str() + " says hello but is not in [ring] initial here");
+    log(LogLevel::warning, hello.candidate.name + " at " + packet.address.str() +
+                               " says hello but is not in [ring] initial here");
     return;
   }
   hellos_[hello.candidate.name] = {hello, now_, packet.address};
@@ -95,7 +102,8 @@ void Node::Impl::try_to_form() {
     return;
   }
   if (!formable_since_) formable_since_ = now_;
-  const auto place = std::find(settings.initial.begin(), settings.initial.end(), settings.name) - settings.initial.begin();
+  const auto place =
+      std::find(settings.initial.begin(), settings.initial.end(), settings.name) - settings.initial.begin();
   if (chain.proposing() || now_ < *formable_since_ + place * kFormationRank) return;
   ClusterId id;
   for (std::uint8_t& byte : id.bytes) byte = static_cast<std::uint8_t>(random_());
@@ -159,7 +167,9 @@ View Node::Impl::view() const {
 void Node::Impl::probe(const NodeId& id) {
   Seen& seen = seen_[id];
   const Member* member = chain.head()->find(id);
-  if (member == nullptr || id == self() || seen.port_open || (seen.port != EdgeState::unknown && now_ - seen.port_at < kPortFresh / 2)) return;
+  if (member == nullptr || id == self() || seen.port_open ||
+      (seen.port != EdgeState::unknown && now_ - seen.port_at < kPortFresh / 2))
+    return;
   seen.port_open = true;
   fx_->ports.push_back({id, member->mysql, 1s});
 }
@@ -173,13 +183,14 @@ void Node::Impl::look(const NodeId& id, Duration period) {
   fx_->sql.push_back(LookRequest{id, member->mysql});
 }
 
-// Logs in to every other server now and then: so that this agent knows that the port did answer it once, and that the
-// replication account works there before it is needed.
+// Logs in to every other server now and then: so that this agent knows that the port did answer it once, and
+// that the replication account works there before it is needed.
 void Node::Impl::look_around() {
   if (settings.role == Role::witness || now_ - up_since_ < 2s) return;
   for (const Member& member : chain.head()->members) {
     const NodeRecord* record = facts_.find(member.id);
-    if (member.id != self() && record != nullptr && record->health == MysqlHealth::up && swim_.liveness(member.id) == Liveness::alive) {
+    if (member.id != self() && record != nullptr && record->health == MysqlHealth::up &&
+        swim_.liveness(member.id) == Liveness::alive) {
       look(member.id, kLookPeriod);
     }
   }
@@ -195,15 +206,18 @@ void Node::Impl::run_campaign() {
     Config wanted = *v.config;
     assign_votes(wanted, healthy_agents(v));
     const bool differ = voters(wanted) != voters(*v.config);
-    if (!differ) votes_differ_since_.reset();
-    else if (!votes_differ_since_) votes_differ_since_ = now_;
+    if (!differ)
+      votes_differ_since_.reset();
+    else if (!votes_differ_since_)
+      votes_differ_since_ = now_;
   }
   Decision decision = decide(v);
   for (const NodeId& id : decision.probe) {
     probe(id);
     ring_due_ = std::min(ring_due_, now_ + 50ms);
   }
-  if (decision.look_again) ring_due_ = std::min(ring_due_, now_ + std::max<Duration>(*decision.look_again, 1ms));
+  if (decision.look_again)
+    ring_due_ = std::min(ring_due_, now_ + std::max<Duration>(*decision.look_again, 1ms));
   if (!decision.wish) {
     campaign_.reset();
     return;
@@ -218,7 +232,8 @@ void Node::Impl::run_campaign() {
   Duration rtt{0};
   for (const Member& member : v.config->members) rtt = std::max(rtt, swim_.rtt(member.id));
   const Duration per_rank = std::max<Duration>(10ms, 3 * rtt + 4ms);
-  const Time start = std::max({campaign_->first_seen + campaign_->wish.rank * per_rank, now_ + campaign_->wish.wait, objection_until_});
+  const Time start = std::max({campaign_->first_seen + campaign_->wish.rank * per_rank,
+                               now_ + campaign_->wish.wait, objection_until_});
   if (!campaign_->canvassing && now_ < start) {
     ring_due_ = std::min(ring_due_, start);
     return;
@@ -245,7 +260,8 @@ void Node::Impl::judge_canvass() {
     for (const CanvassItem& item : c.wish.items) {
       const Judgement judgement = judge(v, item);
       if (judgement.probe) probe(item.node);
-      if (judgement.opinion != Opinion::concur && mine.opinion != Opinion::object) mine.opinion = judgement.opinion, mine.why = judgement.why;
+      if (judgement.opinion != Opinion::concur && mine.opinion != Opinion::object)
+        mine.opinion = judgement.opinion, mine.why = judgement.why;
     }
     c.answers[self()] = mine;
   }
@@ -277,8 +293,10 @@ void Node::Impl::judge_canvass() {
     campaign_->canvassing = false;
     return;
   }
-  // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its say.
-  const bool hearsay = names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
+  // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its
+  // say.
+  const bool hearsay =
+      names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
   if (concur < majority(head)) return;
   if (hearsay && c.answers.size() < voters(head).size() && now_ - c.canvass_began < kCanvassPatience) return;
   ChainOut out = chain_out();
@@ -323,8 +341,9 @@ void Node::Impl::answer_canvasses() {
         // The question is whether a ping is unanswered *now*: ask one.
         if (pending.received == now_) swim_.probe_now(item.node, now_, fx_->send);
         const auto answered = swim_.last_answer(item.node);
-        wait = wait || judgement.probe || (!v.peers.at(item.node).ping_unanswered && (!answered || *answered < pending.received) &&
-                                           now_ - pending.received < kPingLimit);
+        wait = wait || judgement.probe ||
+               (!v.peers.at(item.node).ping_unanswered && (!answered || *answered < pending.received) &&
+                now_ - pending.received < kPingLimit);
       }
       if (judgement.opinion == Opinion::concur || answer.opinion == Opinion::object) continue;
       answer.opinion = judgement.opinion;
@@ -361,7 +380,8 @@ void Node::Impl::handle(const Command& command) {
   }
   PendingCommand pending{command, now_ + kCommandLimit, command.name == "pause", {}};
   if (command.name == "pause") {
-    pending.pause = {true, settings.name, argument("reason"), std::strtoull(argument("for_ms").c_str(), nullptr, 10)};
+    pending.pause = {true, settings.name, argument("reason"),
+                     std::strtoull(argument("for_ms").c_str(), nullptr, 10)};
   } else if (command.name == "resume") {
     if (!foreign_.empty()) {
       // What was changed by hand may be put right again.
@@ -387,13 +407,16 @@ void Node::Impl::run_commands() {
   while (!commands_.empty()) {
     const PendingCommand& pending = commands_.front();
     if (head.paused.on == pending.wants_pause) {
-      if (pending.command.id != 0) fx_->replies.push_back({pending.command.id, true, pending.wants_pause ? "paused" : "running"});
+      if (pending.command.id != 0)
+        fx_->replies.push_back({pending.command.id, true, pending.wants_pause ? "paused" : "running"});
       commands_.pop_front();
       continue;
     }
     if (now_ >= pending.deadline) {
       if (pending.command.id != 0) {
-        fx_->replies.push_back({pending.command.id, false, "outcome unknown: no majority of the voters answered within 5 s; it may still take effect"});
+        fx_->replies.push_back(
+            {pending.command.id, false,
+             "outcome unknown: no majority of the voters answered within 5 s; it may still take effect"});
       }
       commands_.pop_front();
       continue;
@@ -402,7 +425,8 @@ void Node::Impl::run_commands() {
     if (chain.proposing() || !chain.confirmed()) return;
     Config next = head;
     next.paused = pending.pause;
-    next.reason = pending.wants_pause ? "paused by " + settings.name + (pending.pause.reason.empty() ? "" : ": " + pending.pause.reason)
+    next.reason = pending.wants_pause ? "paused by " + settings.name +
+                                            (pending.pause.reason.empty() ? "" : ": " + pending.pause.reason)
                                       : "resumed by " + settings.name;
     next.evidence_class = to_string(Evidence::command);
     next.proposer = settings.name;

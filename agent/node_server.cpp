@@ -12,9 +12,9 @@ namespace {
 constexpr std::int64_t kStartTolerance_s = 2;  // the server's clock minus whole seconds of uptime wobbles
 constexpr Duration kRecheck = 1s;
 constexpr Duration kLintPeriod = 1s;
-constexpr Duration kPublishPeriod = 1s;        // of positions; everything else is told at once
+constexpr Duration kPublishPeriod = 1s;  // of positions; everything else is told at once
 constexpr Duration kCaughtUpFresh = 2s;
-constexpr Duration kForeignSettled = 500ms;    // a shutdown looks like a STOP for a moment
+constexpr Duration kForeignSettled = 500ms;  // a shutdown looks like a STOP for a moment
 constexpr Duration kLookUrgent = 500ms;
 constexpr Duration kLookFresh = 3s;
 constexpr std::size_t kMilestones = 64;
@@ -52,8 +52,10 @@ void Node::Impl::poll_if_due() {
   // While somebody may have to testify or a plan is under way, every event counts.
   const auto up = chain.head() ? upstream(*chain.head(), self()) : std::nullopt;
   const bool doubt = up && swim_.unanswered_since(*up, now_).has_value();
-  if (repair_.hurry() || now_ < hurry_until_) poll_due_ = std::min(poll_due_, now_ + 5ms);
-  else if (doubt) poll_due_ = std::min(poll_due_, now_ + 50ms);
+  if (repair_.hurry() || now_ < hurry_until_)
+    poll_due_ = std::min(poll_due_, now_ + 5ms);
+  else if (doubt)
+    poll_due_ = std::min(poll_due_, now_ + 50ms);
   if (now_ >= poll_due_) {
     server_.asked(now_);
     fx_->sql.push_back(PollRequest{});
@@ -84,7 +86,8 @@ void Node::Impl::note_start() {
   // A server that runs in a ring before there is one for us: whatever its read_only is, it is not ours.
   const bool before_us = chain.head() == nullptr && running;
   set_marker("read_only", state.read_only && !before_us ? std::to_string(state.started_unix_s) : "");
-  log(LogLevel::info, "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
+  log(LogLevel::info,
+      "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
 }
 
 // Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
@@ -104,8 +107,9 @@ void Node::Impl::check_start() {
   if (voters_known < majority(*chain.head())) return;
   recheck_due_ = now_ + kRecheck;
   const ServerState& state = *server_.state();
-  // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
-  // writes may already hide the hole, and may already be known to others: then only the present position is fair.
+  // read_only since the start: nothing can have been added, so the position at the start is what counts.
+  // Otherwise new writes may already hide the hole, and may already be known to others: then only the present
+  // position is fair.
   const bool exact = state.read_only && same_start(chain.marker("read_only")) && !state.at_start.empty();
   const std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
   if (lost == 0) {
@@ -114,7 +118,8 @@ void Node::Impl::check_start() {
     return;
   }
   start_checked_ = true;
-  unsafe_ = "lost tail: " + std::to_string(lost) + " transactions that this server once wrote stand on other members but not here; needs reseed";
+  unsafe_ = "lost tail: " + std::to_string(lost) +
+            " transactions that this server once wrote stand on other members but not here; needs reseed";
   set_marker("unsafe", unsafe_);
   log(LogLevel::error, unsafe_);
 }
@@ -124,22 +129,29 @@ void Node::Impl::check_start() {
 bool Node::Impl::member_well(const NodeId& id) const {
   const Member* member = chain.head()->find(id);
   const NodeRecord* record = facts_.find(id);
-  return member != nullptr && member->in && record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() &&
-         swim_.liveness(id) == Liveness::alive && !swim_.unanswered_since(id, now_).has_value();
+  return member != nullptr && member->in && record != nullptr && record->health == MysqlHealth::up &&
+         record->unsafe.empty() && swim_.liveness(id) == Liveness::alive &&
+         !swim_.unanswered_since(id, now_).has_value();
 }
 
-// The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login there showed.
+// The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login
+// there showed.
 std::optional<NodeRecord> Node::Impl::wanted_source() const {
   const auto up = upstream(*chain.head(), self());
   if (!up) return std::nullopt;
   const NodeRecord* record = facts_.find(*up);
   const bool agent = swim_.liveness(*up) == Liveness::alive && !swim_.unanswered_since(*up, now_).has_value();
-  if (agent) return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() ? std::optional(*record) : std::nullopt;
+  if (agent)
+    return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty()
+               ? std::optional(*record)
+               : std::nullopt;
   const auto seen = seen_.find(*up);
-  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return std::nullopt;
+  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh)
+    return std::nullopt;
   NodeRecord out = record == nullptr ? NodeRecord{} : *record;
   out.executed = seen->second.looked->executed;
-  if (!seen->second.looked->purged.empty()) out.purged = seen->second.looked->purged;  // not every account may ask for it
+  if (!seen->second.looked->purged.empty())
+    out.purged = seen->second.looked->purged;  // not every account may ask for it
   return out;
 }
 
@@ -161,15 +173,22 @@ Situation Node::Impl::situation() const {
   s.unfit = unfit_;
   s.read_only_is_ours = same_start(chain.marker("read_only"));
   s.link_verified = repair_.link_verified();
-  s.fence_without_quorum = settings.read_only_without_quorum && quorum_lost_since_ && now_ - *quorum_lost_since_ > settings.silence;
-  s.link_settings = {settings.replication_user, settings.replication_password, tls_of(settings.replication_tls), settings.replication_ca,
-                     static_cast<std::uint32_t>(settings.heartbeat_period.count() / 1000),
-                     static_cast<std::uint32_t>(std::max<std::int64_t>(1, settings.connect_retry.count() / 1'000'000))};
+  s.fence_without_quorum = settings.read_only_without_quorum && quorum_lost_since_ &&
+                           now_ - *quorum_lost_since_ > settings.silence;
+  s.link_settings = {
+      settings.replication_user,
+      settings.replication_password,
+      tls_of(settings.replication_tls),
+      settings.replication_ca,
+      static_cast<std::uint32_t>(settings.heartbeat_period.count() / 1000),
+      static_cast<std::uint32_t>(std::max<std::int64_t>(1, settings.connect_retry.count() / 1'000'000))};
   return s;
 }
 
 void Node::Impl::run_repair() {
-  if (chain.head() == nullptr || own_member() == nullptr || !server_.state() || settings.role == Role::witness) return;
+  if (chain.head() == nullptr || own_member() == nullptr || !server_.state() ||
+      settings.role == Role::witness)
+    return;
   if (!server_.up()) {
     repair_.link_unverified();
     return;
@@ -183,7 +202,8 @@ void Node::Impl::run_repair() {
     set_marker("unsafe", unsafe_);
     log(LogLevel::error, unsafe_);
   }
-  if (const auto up = upstream(*chain.head(), self()); up && !source && !plan_.link_fits) look(*up, kLookUrgent);
+  if (const auto up = upstream(*chain.head(), self()); up && !source && !plan_.link_fits)
+    look(*up, kLookUrgent);
 
   if (plan_.foreign.empty()) {
     foreign_since_.reset();
@@ -194,15 +214,19 @@ void Node::Impl::run_repair() {
     if (!foreign_.empty()) log(LogLevel::warning, "foreign change: " + foreign_);
   }
   const Link* link = server_.link();
-  if (plan_.link_fits && !repair_.busy() && link != nullptr && link->io == IoState::running && !repair_.link_verified()) {
+  if (plan_.link_fits && !repair_.busy() && link != nullptr && link->io == IoState::running &&
+      !repair_.link_verified()) {
     // It runs already, as it should: an adopted ring, or this agent was away for a moment.
     repair_.link_is_verified();
     set_marker("link", Intent{link->source, false, server_.started_unix_s()}.text());
   }
   if (repair_.link_verified() && plan_.link_fits) acted_epoch_ = chain.head()->epoch;
 
-  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(), [](const PendingCommand& c) { return c.wants_pause; });
-  const bool always = plan_.deed == Deed::stop_link || (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || s.fence_without_quorum));
+  const bool pausing =
+      chain.head()->paused.on ||
+      std::any_of(commands_.begin(), commands_.end(), [](const PendingCommand& c) { return c.wants_pause; });
+  const bool always = plan_.deed == Deed::stop_link ||
+                      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || s.fence_without_quorum));
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
   RepairOut out;
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
@@ -236,10 +260,12 @@ void Node::Impl::follow_way_back() {
   if (!start_checked_) return back_to(Phase::checking);
   const auto up = upstream(*chain.head(), self());
   const Link* link = server_.link();
-  const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running && server_.state()->read_only;
+  const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running &&
+                       link->sql_running && server_.state()->read_only;
   const NodeRecord* source = up ? facts_.find(*up) : nullptr;
   if (!running || source == nullptr) return back_to(Phase::following);
-  // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
+  // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target
+  // is set.
   const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
   if (catch_up_target_.empty()) catch_up_target_ = source->executed;
   if (contains_all(flavor, server_.state()->executed, catch_up_target_)) {
@@ -269,7 +295,8 @@ LinkFact Node::Impl::link_fact(const Link& link) const {
   fact.error = link.io_errno != 0 ? link.io_error : link.sql_error;
   fact.transaction = link.sql_transaction;
   const Duration quiet = server_.link_quiet_for(now_);
-  if (link.io != IoState::stopped && quiet >= settings.silence / 2) fact.heard_ms = static_cast<std::uint32_t>(quiet.count() / 100'000 * 100);
+  if (link.io != IoState::stopped && quiet >= settings.silence / 2)
+    fact.heard_ms = static_cast<std::uint32_t>(quiet.count() / 100'000 * 100);
   fact.verified = repair_.link_verified();
   return fact;
 }
@@ -278,12 +305,14 @@ std::vector<ProblemFact> Node::Impl::own_problems() const {
   std::vector<ProblemFact> out;
   for (const Finding& finding : findings_) {
     if (out.size() == kProblemsMax) break;
-    out.push_back({static_cast<std::uint8_t>(finding.severity == Finding::Severity::error ? 1 : 0), finding.code, finding.text + ": " + finding.mend});
+    out.push_back({static_cast<std::uint8_t>(finding.severity == Finding::Severity::error ? 1 : 0),
+                   finding.code, finding.text + ": " + finding.mend});
   }
   if (chain.head() != nullptr) {
     for (const auto& [id, seen] : seen_) {
       if (!seen.look_error.empty() && out.size() < kProblemsMax) {
-        out.push_back({0, "replication_account", "the replication account is refused by " + name_of(id) + ": " + seen.look_error});
+        out.push_back({0, "replication_account",
+                       "the replication account is refused by " + name_of(id) + ": " + seen.look_error});
       }
     }
   }
@@ -358,7 +387,8 @@ void Node::Impl::lint() {
   findings_ = preconditions(*server_.state(), ring);
   unfit_.clear();
   for (const Finding& finding : findings_) {
-    if (finding.severity == Finding::Severity::error) unfit_ += (unfit_.empty() ? "" : "; ") + finding.text + ": " + finding.mend;
+    if (finding.severity == Finding::Severity::error)
+      unfit_ += (unfit_.empty() ? "" : "; ") + finding.text + ": " + finding.mend;
   }
 }
 

@@ -7,17 +7,23 @@
 namespace ringagent {
 namespace {
 
-std::string seconds(Duration d) { return std::to_string(d.count() / 1'000'000) + " s"; }
+std::string seconds(Duration d) {
+  return std::to_string(d.count() / 1'000'000) + " s";
+}
 
-void add(Snapshot& snapshot, const char* severity, const char* code, const std::string& node, std::string text) {
+void add(Snapshot& snapshot, const char* severity, const char* code, const std::string& node,
+         std::string text) {
   snapshot.problems.push_back({severity, code, node, std::move(text)});
 }
 
-const char* agent_word(Liveness liveness) { return to_string(liveness); }
+const char* agent_word(Liveness liveness) {
+  return to_string(liveness);
+}
 
 }  // namespace
 
-// How far `replica` is behind `source`, from when this agent learnt what (its own clock, no writes into anybody's data).
+// How far `replica` is behind `source`, from when this agent learnt what (its own clock, no writes into
+// anybody's data).
 std::optional<std::int64_t> Node::Impl::lag_of(const NodeId& replica, const NodeId& source, Time now) const {
   const NodeRecord* record = facts_.find(replica);
   const auto line = milestones_.find(source);
@@ -70,12 +76,14 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
     u.error_number = link.error_number;
     u.error = link.error;
     u.desired = up && *up == link.source;
-    if (source != nullptr && link.io == static_cast<std::uint8_t>(IoState::running)) u.lag_ms = lag_of(member.id, link.source, now);
+    if (source != nullptr && link.io == static_cast<std::uint8_t>(IoState::running))
+      u.lag_ms = lag_of(member.id, link.source, now);
     v.upstreams.push_back(std::move(u));
   }
   std::vector<const NodeRecord*> others;
   for (const Member& other : chain.head()->members) {
-    if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id) others.push_back(r);
+    if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id)
+      others.push_back(r);
   }
   if (!member.in) v.stranded = own_missing_elsewhere(*record, others);
   return v;
@@ -84,17 +92,21 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
 void Node::Impl::add_problems(Snapshot& s, Time now) const {
   const Config& head = *chain.head();
   if (!chain.broken().empty()) {
-    add(s, "critical", "split_chain", "", chain.broken() + ": two clusters share one identity; nothing is changed until one of them is taken away");
+    add(s, "critical", "split_chain", "",
+        chain.broken() +
+            ": two clusters share one identity; nothing is changed until one of them is taken away");
   }
   if (!s.quorum_held) {
     std::string missing;
     for (const NodeId& id : voters(head)) {
       const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
-      if (liveness == Liveness::dead || liveness == Liveness::left) missing += (missing.empty() ? "" : ", ") + name_of(id);
+      if (liveness == Liveness::dead || liveness == Liveness::left)
+        missing += (missing.empty() ? "" : ", ") + name_of(id);
     }
     add(s, "critical", "no_quorum", "",
-        "no quorum: " + std::to_string(s.quorum_reachable) + " of " + std::to_string(s.voters.size()) + " voters answer, " +
-            std::to_string(s.quorum_needed) + " are needed; nothing is changed until then. Bring back the agent of any of: " + missing);
+        "no quorum: " + std::to_string(s.quorum_reachable) + " of " + std::to_string(s.voters.size()) +
+            " voters answer, " + std::to_string(s.quorum_needed) +
+            " are needed; nothing is changed until then. Bring back the agent of any of: " + missing);
   }
   if (s.paused) add(s, "warning", "paused", "", s.paused_why + "; `ringagent resume` ends it");
   for (const NodeView& v : s.nodes) {
@@ -102,42 +114,57 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     const NodeRecord* record = facts_.find(id);
     const bool server = v.role != "witness";
     const auto out = out_since_.find(id);
-    if (v.agent == "dead") add(s, "warning", "agent_dead", v.name, "the agent of " + v.name + " does not answer; its server cannot be watched or repointed");
-    if (v.agent == "left") add(s, "warning", "agent_left", v.name, "the agent of " + v.name + " was stopped; its server cannot be watched or repointed");
+    if (v.agent == "dead")
+      add(s, "warning", "agent_dead", v.name,
+          "the agent of " + v.name + " does not answer; its server cannot be watched or repointed");
+    if (v.agent == "left")
+      add(s, "warning", "agent_left", v.name,
+          "the agent of " + v.name + " was stopped; its server cannot be watched or repointed");
     if (!v.in && v.role == "ring") {
       std::string text = v.name + " is out: " + (v.reason.empty() ? "not taken in yet" : v.reason);
-      if (record != nullptr && !record->health_why.empty() && v.mysql != "up") text += " (" + record->health_why + ")";
+      if (record != nullptr && !record->health_why.empty() && v.mysql != "up")
+        text += " (" + record->health_why + ")";
       if (out != out_since_.end()) text += " for " + seconds(now - out->second);
-      if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
+      if (v.phase == "settling" && v.rejoin_in_ms)
+        text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
       add(s, "warning", "node_out", v.name, text);
     }
     if (record == nullptr || !server) continue;
     if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
     if (v.stranded > 0 && v.phase == "ready") {
-      add(s, "warning", "stranded", v.name, std::to_string(v.stranded) + " transactions are stranded on " + v.name + " and held for a person to decide ([failure] stranded, replay_max_age)");
+      add(s, "warning", "stranded", v.name,
+          std::to_string(v.stranded) + " transactions are stranded on " + v.name +
+              " and held for a person to decide ([failure] stranded, replay_max_age)");
     }
-    if (v.mysql == "denied") add(s, "critical", "mysql_denied", v.name, "the MySQL of " + v.name + " does not let its agent in: " + record->health_why);
+    if (v.mysql == "denied")
+      add(s, "critical", "mysql_denied", v.name,
+          "the MySQL of " + v.name + " does not let its agent in: " + record->health_why);
     if (v.in && (v.mysql == "down" || v.mysql == "hung")) {
-      add(s, "critical", v.mysql == "down" ? "mysql_down" : "mysql_hung", v.name, "the MySQL of " + v.name + " is " + v.mysql + ": " + record->health_why);
+      add(s, "critical", v.mysql == "down" ? "mysql_down" : "mysql_hung", v.name,
+          "the MySQL of " + v.name + " is " + v.mysql + ": " + record->health_why);
     }
     for (const ProblemFact& problem : record->problems) {
       if (problem.severity != 0 || problem.code == "replication_account") {
-        add(s, problem.severity != 0 ? "critical" : "warning", problem.code.c_str(), v.name, v.name + ": " + problem.text);
+        add(s, problem.severity != 0 ? "critical" : "warning", problem.code.c_str(), v.name,
+            v.name + ": " + problem.text);
       }
     }
     if (v.mysql != "up") continue;
     if (!v.foreign.empty()) add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign);
-    if (!v.blocked.empty() && record->unsafe.empty()) add(s, v.in ? "critical" : "warning", "blocked", v.name, v.name + ": " + v.blocked);
+    if (!v.blocked.empty() && record->unsafe.empty())
+      add(s, v.in ? "critical" : "warning", "blocked", v.name, v.name + ": " + v.blocked);
     const auto up = upstream(head, id);
     if (!up || !v.in) continue;
-    const auto link = std::find_if(v.upstreams.begin(), v.upstreams.end(), [](const UpstreamView& u) { return u.desired; });
+    const auto link =
+        std::find_if(v.upstreams.begin(), v.upstreams.end(), [](const UpstreamView& u) { return u.desired; });
     if (link == v.upstreams.end()) {
       add(s, "critical", "link_wrong", v.name, v.name + " does not replicate from " + name_of(*up) + " yet");
     } else if (link->io != "running" || link->sql != "running") {
       add(s, "critical", link->sql != "running" ? "applier_stopped" : "link_down", v.name,
           v.name + " <- " + link->node + ": io " + link->io + ", sql " + link->sql +
-              (link->error.empty() ? "" : ", error " + std::to_string(link->error_number) + ": " + link->error));
+              (link->error.empty() ? ""
+                                   : ", error " + std::to_string(link->error_number) + ": " + link->error));
     }
   }
 }
@@ -169,7 +196,9 @@ Snapshot Node::Impl::snapshot(Time now) const {
   s.quorum_needed = majority(head);
   s.quorum_held = s.quorum_reachable >= s.quorum_needed;
   s.paused = head.paused.on;
-  if (s.paused) s.paused_why = "paused by " + head.paused.by + (head.paused.reason.empty() ? "" : ": " + head.paused.reason);
+  if (s.paused)
+    s.paused_why =
+        "paused by " + head.paused.by + (head.paused.reason.empty() ? "" : ": " + head.paused.reason);
   for (const NodeId& id : ring(head)) s.ring.push_back(name_of(id));
   for (const Member& member : head.members) s.nodes.push_back(node_view(member, now));
   add_problems(s, now);
@@ -185,9 +214,14 @@ Snapshot Node::Impl::snapshot(Time now) const {
   if (me != nullptr) {
     if (const auto up = upstream(head, self())) s.self_lag_ms = lag_of(self(), *up, now);
   }
-  if (!s.self_in) s.self_why = "this node is out of the ring" + (me != nullptr && !me->out_class.empty() ? ": " + me->out_class : std::string());
-  else if (!s.self_up) s.self_why = std::string("MySQL is ") + to_string(server_.health()) + (server_.why().empty() ? "" : ": " + server_.why());
-  else if (read_only) s.self_why = "MySQL is read_only";
+  if (!s.self_in)
+    s.self_why = "this node is out of the ring" +
+                 (me != nullptr && !me->out_class.empty() ? ": " + me->out_class : std::string());
+  else if (!s.self_up)
+    s.self_why = std::string("MySQL is ") + to_string(server_.health()) +
+                 (server_.why().empty() ? "" : ": " + server_.why());
+  else if (read_only)
+    s.self_why = "MySQL is read_only";
   for (const Statement& statement : plan_.statements) s.plan.push_back(statement.shown);
   s.plan_why = plan_.why.empty() ? "nothing to do" : plan_.why;
   return s;

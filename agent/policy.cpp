@@ -9,8 +9,8 @@ namespace ringagent {
 namespace {
 
 constexpr Duration kNever = Duration::max();
-constexpr Duration kCollect = 5ms;               // several mysqlds that die together go into one epoch
-constexpr Duration kCollectSilent = 400ms;       // ... and several silent hosts, one probe period
+constexpr Duration kCollect = 5ms;          // several mysqlds that die together go into one epoch
+constexpr Duration kCollectSilent = 400ms;  // ... and several silent hosts, one probe period
 constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
 constexpr Duration kSettleMax = 600s;
@@ -37,10 +37,13 @@ bool agent_answers(const PeerView& peer) {
 
 LinkSays from_port(const PeerView& accused) {
   switch (accused.port) {
-    case EdgeState::ok: return LinkSays::alive;
+    case EdgeState::ok:
+      return LinkSays::alive;
     case EdgeState::refused:
-    case EdgeState::silent: return LinkSays::broken;
-    case EdgeState::unknown: return LinkSays::nothing;
+    case EdgeState::silent:
+      return LinkSays::broken;
+    case EdgeState::unknown:
+      return LinkSays::nothing;
   }
   return LinkSays::nothing;
 }
@@ -50,16 +53,18 @@ struct LinkWord {
   Duration quiet_for{0};
 };
 
-// The word of the database link to `accused`: its successor's own link if that successor's agent lives, otherwise a
-// fresh connection by whoever asks. `nothing` means: ask the port.
+// The word of the database link to `accused`: its successor's own link if that successor's agent lives,
+// otherwise a fresh connection by whoever asks. `nothing` means: ask the port.
 LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
   const auto followers = downstream(*view.config, accused);
   const Member* member = view.config->find(accused);
   if (!followers.empty() && member != nullptr && member->in) {
     const NodeId& successor = followers.front();
     if (successor == view.self) {
-      if (view.link_source == accused && view.link != LinkSays::nothing) return {view.link, view.link_quiet_for};
-    } else if (const PeerView* other = peer(view, successor); other != nullptr && agent_answers(*other) && other->record) {
+      if (view.link_source == accused && view.link != LinkSays::nothing)
+        return {view.link, view.link_quiet_for};
+    } else if (const PeerView* other = peer(view, successor);
+               other != nullptr && agent_answers(*other) && other->record) {
       for (const LinkFact& link : other->record->links) {
         if (link.source != accused) continue;
         const bool lost = link.io != 2 && (link.error_number == 2003 || link.error_number == 2013 ||
@@ -85,9 +90,12 @@ struct LinkVerdict {
 };
 LinkVerdict verdict(const LinkWord& word, Duration quiet_enough) {
   switch (word.says) {
-    case LinkSays::alive: return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};
-    case LinkSays::nothing: return {false, true, Duration{0}};
-    case LinkSays::broken: return {};
+    case LinkSays::alive:
+      return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};
+    case LinkSays::nothing:
+      return {false, true, Duration{0}};
+    case LinkSays::broken:
+      return {};
     case LinkSays::quiet:
       return {false, false, word.quiet_for >= quiet_enough ? Duration{0} : quiet_enough - word.quiet_for};
   }
@@ -101,7 +109,8 @@ Hearing hear_own_agent(const View& view, const PeerView& accused, const LinkWord
   if (record.health == MysqlHealth::down) {
     const LinkVerdict link = verdict(word, view.silence);
     if (link.unknown) return {std::nullopt, true};
-    // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent that errs.
+    // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent
+    // that errs.
     const Duration grace = view.grace > accused.health_age ? view.grace - accused.health_age : Duration{0};
     return {Charge{Evidence::mysqld_down, std::max(grace, link.wait)}, false};
   }
@@ -121,10 +130,12 @@ Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& w
   if (link.alive) return {Charge{Evidence::silent, std::max(link.wait, Duration{1000})}, false};
   if (word.says == LinkSays::broken) {
     if (accused.port == EdgeState::unknown) return {std::nullopt, true};
-    if (accused.port == EdgeState::refused && accused.port_answered_before) return {Charge{Evidence::refused, 0us}, false};
+    if (accused.port == EdgeState::refused && accused.port_answered_before)
+      return {Charge{Evidence::refused, 0us}, false};
     if (accused.port == EdgeState::ok) return {};
   }
-  const Duration agent_wait = accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
+  const Duration agent_wait =
+      accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
   return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, false};
 }
 
@@ -169,7 +180,8 @@ void put_in(Config& next, const NodeId& id) {
   member->note.clear();
 }
 
-// Of `candidates` the one that is behind no other; if incomparable the one with most; a tie goes by home order.
+// Of `candidates` the one that is behind no other; if incomparable the one with most; a tie goes by home
+// order.
 std::optional<NodeId> most_advanced(const View& view, const std::vector<NodeId>& candidates) {
   std::optional<NodeId> best;
   for (const NodeId& id : candidates) {
@@ -184,7 +196,8 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
     again = false;
     for (const NodeId& id : ring(next)) {
       const PeerView* p = peer(view, id);
-      const bool silent = id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
+      const bool silent =
+          id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
       if (!silent || upstream(next, id) == upstream(*view.config, id)) continue;
       if (ring(next).size() < 2) return;
       items.push_back({id, Evidence::headless});
@@ -200,7 +213,8 @@ void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
   if (!ring(next).empty()) return;
   std::vector<NodeId> candidates;
   for (const Member& member : next.members) {
-    if (member.role != Role::leaf && member.role != Role::witness && usable(view, member.id)) candidates.push_back(member.id);
+    if (member.role != Role::leaf && member.role != Role::witness && usable(view, member.id))
+      candidates.push_back(member.id);
   }
   if (const auto saviour = most_advanced(view, candidates)) {
     items.push_back({*saviour, Evidence::not_empty});
@@ -213,7 +227,9 @@ void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
   const auto last = most_advanced(view, accused);
   if (!last) return;
   *next.find(*last) = *view.config->find(*last);
-  items.erase(std::remove_if(items.begin(), items.end(), [&](const CanvassItem& i) { return i.node == *last; }), items.end());
+  items.erase(
+      std::remove_if(items.begin(), items.end(), [&](const CanvassItem& i) { return i.node == *last; }),
+      items.end());
 }
 
 std::string name_of(const Config& config, const NodeId& id) {
@@ -229,15 +245,33 @@ std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
     const PeerView* p = peer(view, item.node);
     const std::string why = p != nullptr && p->record != nullptr ? p->record->health_why : "";
     switch (item.evidence) {
-      case Evidence::mysqld_down: out += " is out: its mysqld is down" + (why.empty() ? "" : " (" + why + ")"); break;
-      case Evidence::mysqld_hung: out += " is out: its mysqld hangs" + (why.empty() ? "" : " (" + why + ")"); break;
-      case Evidence::unsafe: out += " is out: " + (p != nullptr && p->record != nullptr ? p->record->unsafe : ""); break;
-      case Evidence::refused: out += " is out: its agent is silent and its MySQL port refuses connections"; break;
-      case Evidence::silent: out += " is out: neither its agent nor its server was heard of"; break;
-      case Evidence::headless: out += " is out: its agent is silent, so it cannot follow a new upstream"; break;
-      case Evidence::returned: out += " is back"; break;
-      case Evidence::not_empty: out += " is in, as nobody else is left"; break;
-      default: out += std::string(": ") + to_string(item.evidence); break;
+      case Evidence::mysqld_down:
+        out += " is out: its mysqld is down" + (why.empty() ? "" : " (" + why + ")");
+        break;
+      case Evidence::mysqld_hung:
+        out += " is out: its mysqld hangs" + (why.empty() ? "" : " (" + why + ")");
+        break;
+      case Evidence::unsafe:
+        out += " is out: " + (p != nullptr && p->record != nullptr ? p->record->unsafe : "");
+        break;
+      case Evidence::refused:
+        out += " is out: its agent is silent and its MySQL port refuses connections";
+        break;
+      case Evidence::silent:
+        out += " is out: neither its agent nor its server was heard of";
+        break;
+      case Evidence::headless:
+        out += " is out: its agent is silent, so it cannot follow a new upstream";
+        break;
+      case Evidence::returned:
+        out += " is back";
+        break;
+      case Evidence::not_empty:
+        out += " is in, as nobody else is left";
+        break;
+      default:
+        out += std::string(": ") + to_string(item.evidence);
+        break;
     }
   }
   return out;
@@ -246,7 +280,9 @@ std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
 Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
   std::vector<NodeId> healthy = healthy_agents(view);
   for (const CanvassItem& item : items) {
-    if (item.evidence != Evidence::silent && item.evidence != Evidence::refused && item.evidence != Evidence::headless) continue;
+    if (item.evidence != Evidence::silent && item.evidence != Evidence::refused &&
+        item.evidence != Evidence::headless)
+      continue;
     healthy.erase(std::remove(healthy.begin(), healthy.end(), item.node), healthy.end());
   }
   assign_votes(next, healthy);
@@ -271,12 +307,13 @@ void forget_old_flaps(const View& view, Config& next) {
   }
 }
 
-// ---------------------------------------------------------------- the three kinds of wishes, in order of urgency
+// ---------------------------------------------------------------- the three kinds of wishes, in order of
+// urgency
 
 struct Removals {
   std::vector<CanvassItem> items;
   std::optional<Duration> next_ripe;
-  std::optional<Duration> next_ripe_silent;   // of a member that does not answer at all
+  std::optional<Duration> next_ripe_silent;  // of a member that does not answer at all
   std::vector<NodeId> probe;
 };
 
@@ -322,7 +359,8 @@ std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
     // Leave the others 5 ms to tell of their deaths, counted from the newest one that we heard of.
     for (const CanvassItem& item : wish.items) {
       const PeerView* p = peer(view, item.node);
-      if (item.evidence == Evidence::mysqld_down && p->health_age < kCollect) wish.wait = std::max(wish.wait, kCollect - p->health_age);
+      if (item.evidence == Evidence::mysqld_down && p->health_age < kCollect)
+        wish.wait = std::max(wish.wait, kCollect - p->health_age);
     }
   }
   return wish;
@@ -333,11 +371,13 @@ std::string hold_back(const View& view, const NodeId& id) {
   const std::int64_t stranded = stranded_count(view, id);
   if (stranded == 0) return {};
   if (!view.replay_stranded) {
-    return std::to_string(stranded) + " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
+    return std::to_string(stranded) +
+           " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
   }
   const auto out = view.out_for.find(id);
   if (view.replay_max_age > Duration{0} && out != view.out_for.end() && out->second > view.replay_max_age) {
-    return std::to_string(stranded) + " transactions have been stranded on it for longer than replay_max_age: a person decides";
+    return std::to_string(stranded) +
+           " transactions have been stranded on it for longer than replay_max_age: a person decides";
   }
   return {};
 }
@@ -352,7 +392,9 @@ std::optional<Wish> wish_return(const View& view) {
   Config next = successor_of(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
-    if (member.in || member.role != Role::ring || !ready(view, member.id) || !hold_back(view, member.id).empty()) continue;
+    if (member.in || member.role != Role::ring || !ready(view, member.id) ||
+        !hold_back(view, member.id).empty())
+      continue;
     put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
     break;  // one at a time: each splice is verified before the next
@@ -397,7 +439,8 @@ std::vector<NodeId> healthy_agents(const View& view) {
   std::vector<NodeId> out;
   for (const Member& member : view.config->members) {
     const PeerView* p = peer(view, member.id);
-    if (member.id == view.self || (p != nullptr && agent_answers(*p) && p->silent_for < view.silence)) out.push_back(member.id);
+    if (member.id == view.self || (p != nullptr && agent_answers(*p) && p->silent_for < view.silence))
+      out.push_back(member.id);
   }
   return out;
 }
@@ -453,7 +496,8 @@ Judgement judge(const View& view, const CanvassItem& item) {
   };
   switch (item.evidence) {
     case Evidence::mysqld_down: {
-      // Only what arrived after the news of its death speaks against it; a look may be a little older than it seems.
+      // Only what arrived after the news of its death speaks against it; a look may be a little older than it
+      // seems.
       const bool mine_says_alive = !self && view.link == LinkSays::alive && view.link_source == item.node &&
                                    view.link_quiet_for + kLookSkew < p->health_age;
       if (mine_says_alive) return {Opinion::object, "my link to " + name + " is alive", false};
@@ -461,7 +505,8 @@ Judgement judge(const View& view, const CanvassItem& item) {
     }
     case Evidence::mysqld_hung:
       return by_record(p->record != nullptr && p->record->health == MysqlHealth::hung, "mysqld hangs");
-    case Evidence::unsafe: return by_record(p->record != nullptr && !p->record->unsafe.empty(), "it is unsafe");
+    case Evidence::unsafe:
+      return by_record(p->record != nullptr && !p->record->unsafe.empty(), "it is unsafe");
     case Evidence::refused:
       if (self) return {Opinion::object, "I am alive", false};
       if (p->port == EdgeState::ok) return {Opinion::object, name + "'s MySQL port answers me", false};
@@ -474,7 +519,8 @@ Judgement judge(const View& view, const CanvassItem& item) {
       if (self) return {Opinion::object, "I am alive", false};
       if (view.up_for < view.silence) return {Opinion::abstain, "I have been up for too short a time", false};
       if (p->silent_for < view.silence / 2) return {Opinion::object, name + " answered me lately", false};
-      if (item.evidence == Evidence::silent && view.link_source == item.node && view.link == LinkSays::alive) {
+      if (item.evidence == Evidence::silent && view.link_source == item.node &&
+          view.link == LinkSays::alive) {
         return {Opinion::object, "my link to " + name + " is alive", false};
       }
       return {Opinion::concur, "", false};
@@ -488,8 +534,10 @@ Judgement judge(const View& view, const CanvassItem& item) {
       if (usable(view, item.node)) return {Opinion::concur, "", false};
       return {Opinion::object, name + " is not usable as I see it", false};
     case Evidence::votes:
-    case Evidence::command: return {Opinion::concur, "", false};
-    default: return {Opinion::abstain, "this version does not know that reason", false};
+    case Evidence::command:
+      return {Opinion::concur, "", false};
+    default:
+      return {Opinion::abstain, "this version does not know that reason", false};
   }
 }
 

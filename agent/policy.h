@@ -11,45 +11,45 @@
 
 // When may the ring be changed, and into what? (protocol.md section 4)
 //
-// Intuition: a wrong removal costs one needless repoint, a missed one breaks the ring; but the ring must never be
-// disturbed because the agents have trouble while the databases are fine. So an agent's opinion of another *agent* is
-// never enough: the database link has the last word. Whoever lost its upstream (the orphan) proposes; the others are
-// asked before Paxos starts, and each answers from what it has seen itself.
+// Intuition: a wrong removal costs one needless repoint, a missed one breaks the ring; but the ring must
+// never be disturbed because the agents have trouble while the databases are fine. So an agent's opinion of
+// another *agent* is never enough: the database link has the last word. Whoever lost its upstream (the
+// orphan) proposes; the others are asked before Paxos starts, and each answers from what it has seen itself.
 //
 // Everything here is a pure function of a View: what one agent knows at one moment. It remembers nothing.
 namespace ringagent {
 
 // What a replication link says about the server at its other end.
 enum class LinkSays : std::uint8_t {
-  nothing,   // stopped by hand, or stopped by an error that the source did not cause: ask the port instead
-  alive,     // something was received lately
-  broken,    // it broke by itself: connection lost or refused
-  quiet,     // still up, as far as the kernel knows, but nothing has been heard for `quiet_for`
+  nothing,  // stopped by hand, or stopped by an error that the source did not cause: ask the port instead
+  alive,    // something was received lately
+  broken,   // it broke by itself: connection lost or refused
+  quiet,    // still up, as far as the kernel knows, but nothing has been heard for `quiet_for`
 };
 
 // What this agent knows of one member (itself included).
 struct PeerView {
-  Liveness liveness = Liveness::dead;      // by gossip; only `dead` and `left` need confirmation by `silent_for`
-  Duration silent_for{0};                  // since it last answered a ping of mine; max() if never
-  bool ping_unanswered = false;            // the newest ping has waited for 200 ms or more
-  const NodeRecord* record = nullptr;      // its newest own record, none if never seen
-  Duration record_age{0};                  // since that record was received
-  Duration health_age{0};                  // since its record first said what it says of its server's health
-  EdgeState port = EdgeState::unknown;     // my own probe of its MySQL port, if younger than a second
-  bool port_answered_before = false;       // since my start, it did answer me once
+  Liveness liveness = Liveness::dead;   // by gossip; only `dead` and `left` need confirmation by `silent_for`
+  Duration silent_for{0};               // since it last answered a ping of mine; max() if never
+  bool ping_unanswered = false;         // the newest ping has waited for 200 ms or more
+  const NodeRecord* record = nullptr;   // its newest own record, none if never seen
+  Duration record_age{0};               // since that record was received
+  Duration health_age{0};               // since its record first said what it says of its server's health
+  EdgeState port = EdgeState::unknown;  // my own probe of its MySQL port, if younger than a second
+  bool port_answered_before = false;    // since my start, it did answer me once
 };
 
 struct View {
   const Config* config = nullptr;
   NodeId self;
-  std::map<NodeId, PeerView> peers;        // every member of config
-  LinkSays link = LinkSays::nothing;       // my own link to my source
+  std::map<NodeId, PeerView> peers;   // every member of config
+  LinkSays link = LinkSays::nothing;  // my own link to my source
   Duration link_quiet_for{0};
-  NodeId link_source;                      // nil: no link, or to no member
-  bool confirmed = false;                  // my head is confirmed and I do not lag
-  Duration up_for{0};                      // since this agent's start or its last long pause
-  Duration votes_differ_for{0};            // how long the wanted voters have differed from the config's
-  std::map<NodeId, Duration> in_for;       // how long each has been in (or out), as far as I know
+  NodeId link_source;                 // nil: no link, or to no member
+  bool confirmed = false;             // my head is confirmed and I do not lag
+  Duration up_for{0};                 // since this agent's start or its last long pause
+  Duration votes_differ_for{0};       // how long the wanted voters have differed from the config's
+  std::map<NodeId, Duration> in_for;  // how long each has been in (or out), as far as I know
   std::map<NodeId, Duration> out_for;
 
   Duration silence{0};
@@ -61,16 +61,16 @@ struct View {
 
 // What should be decided next, and why; or when to look again.
 struct Wish {
-  std::vector<CanvassItem> items;          // empty: nothing is wished
+  std::vector<CanvassItem> items;  // empty: nothing is wished
   Config next;
-  Duration wait{0};                        // not before this has passed (collection window)
-  int rank = 0;                            // living agents nearer downstream: they go first, rank_delay each
+  Duration wait{0};  // not before this has passed (collection window)
+  int rank = 0;      // living agents nearer downstream: they go first, rank_delay each
 };
 struct Decision {
   std::optional<Wish> wish;
-  std::optional<Duration> look_again;      // evidence that is not ripe yet
-  std::vector<NodeId> probe;               // members whose MySQL port must be asked before anything can be said
-  std::string why_not;                     // "" or why nothing is wished though something is wrong
+  std::optional<Duration> look_again;  // evidence that is not ripe yet
+  std::vector<NodeId> probe;           // members whose MySQL port must be asked before anything can be said
+  std::string why_not;                 // "" or why nothing is wished though something is wrong
 };
 Decision decide(const View& view);
 
@@ -85,13 +85,15 @@ Judgement judge(const View& view, const CanvassItem& item);
 // Members whose agent answers, as far as `view` knows: the ones that may vote.
 std::vector<NodeId> healthy_agents(const View& view);
 
-// True if `node` may be spliced in or serve as the last one: its server is up, safe, checked, and its agent answers.
+// True if `node` may be spliced in or serve as the last one: its server is up, safe, checked, and its agent
+// answers.
 bool usable(const View& view, const NodeId& node);
 
 // Own transactions of `node` that no other member is known to have.
 std::int64_t stranded_count(const View& view, const NodeId& node);
 
-// The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10 minutes at most.
+// The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10
+// minutes at most.
 Duration settle_time(Duration settle, std::uint32_t flaps);
 
 }  // namespace ringagent

@@ -36,13 +36,15 @@ bool stopped_without_error(const Link& link) {
 
 // What a person did to the link since this agent last finished with it, or "".
 std::string foreign_change(const Situation& s, const Link& link, const std::optional<Address>& wanted) {
-  const bool ours = !s.intent.source.empty() && !s.intent.working && s.intent.started_unix_s == s.server->started_unix_s;
+  const bool ours =
+      !s.intent.source.empty() && !s.intent.working && s.intent.started_unix_s == s.server->started_unix_s;
   if (!ours) return {};
   if (link.source != s.intent.source && (!wanted || link.source != *wanted)) {
     return "the link was pointed at " + link.source.str() + " by hand; `ringagent resume` puts it back";
   }
   if (stopped_without_error(link)) {
-    const char* what = link.io == IoState::stopped ? (link.sql_running ? "receiving" : "replication") : "applying";
+    const char* what =
+        link.io == IoState::stopped ? (link.sql_running ? "receiving" : "replication") : "applying";
     return std::string(what) + " was stopped by hand; `ringagent resume` starts it again";
   }
   return {};
@@ -50,23 +52,28 @@ std::string foreign_change(const Situation& s, const Link& link, const std::opti
 
 std::string sql_error_text(const Link& link) {
   return "the applier stopped on error " + std::to_string(link.sql_errno) +
-         (link.sql_transaction.empty() ? "" : " at transaction " + link.sql_transaction) + ": " + link.sql_error +
-         " (never skipped by RingAgent: mend the row, then START the replica)";
+         (link.sql_transaction.empty() ? "" : " at transaction " + link.sql_transaction) + ": " +
+         link.sql_error + " (never skipped by RingAgent: mend the row, then START the replica)";
 }
 
 // Why this server must not be touched at all, or "".
 std::string unfit(const Situation& s, const Link* link) {
-  if (s.server->links.size() > 1) return "the server has more than one replication channel: RingAgent keeps rings of one";
+  if (s.server->links.size() > 1)
+    return "the server has more than one replication channel: RingAgent keeps rings of one";
   if (link == nullptr) return {};
-  if (!link->uses_gtid) return "the link does not use GTIDs (it says " + link->gtid_mode_text + "): change it by hand, see `ringagent check`";
-  if (!link->ignore_server_ids.empty()) return "the link ignores the events of some server_ids: clear IGNORE_SERVER_IDS by hand";
+  if (!link->uses_gtid)
+    return "the link does not use GTIDs (it says " + link->gtid_mode_text +
+           "): change it by hand, see `ringagent check`";
+  if (!link->ignore_server_ids.empty())
+    return "the link ignores the events of some server_ids: clear IGNORE_SERVER_IDS by hand";
   return {};
 }
 
-// May the wanted source serve this server? Only what the source can no longer give matters; what it does not have yet
-// will come to it round the ring.
+// May the wanted source serve this server? Only what the source can no longer give matters; what it does not
+// have yet will come to it round the ring.
 std::optional<Plan> source_unfit(const Situation& s, const Link* link, const Member& source) {
-  if (s.source == nullptr) return blocked("waiting for " + source.name + ": neither its agent nor its server has answered yet");
+  if (s.source == nullptr)
+    return blocked("waiting for " + source.name + ": neither its agent nor its server has answered yet");
   const std::uint8_t flavor = static_cast<std::uint8_t>(s.server->version.flavor);
   std::string have = s.server->executed;
   if (link != nullptr && !link->received.empty()) have += (have.empty() ? "" : ",") + link->received;
@@ -102,14 +109,17 @@ Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, 
   if (link.io != IoState::stopped && link.sql_running) {
     plan.link_fits = true;
     if (link.io == IoState::connecting && link.io_errno != 0) {
-      plan.why = "connecting to " + source.name + ": error " + std::to_string(link.io_errno) + ": " + link.io_error;
+      plan.why =
+          "connecting to " + source.name + ": error " + std::to_string(link.io_errno) + ": " + link.io_error;
     }
     return plan;
   }
   if (auto no = source_unfit(s, &link, source)) return *no;
-  plan = link.sql_running ? deed(Deed::start_receiver, dialect.start_receiver(), "start receiving from " + source.name + " again")
+  plan = link.sql_running ? deed(Deed::start_receiver, dialect.start_receiver(),
+                                 "start receiving from " + source.name + " again")
                           : deed(Deed::start_link, dialect.start_link(), "start following " + source.name);
-  if (link.io_errno != 0) plan.why += " (stopped by error " + std::to_string(link.io_errno) + ": " + link.io_error + ")";
+  if (link.io_errno != 0)
+    plan.why += " (stopped by error " + std::to_string(link.io_errno) + ": " + link.io_error + ")";
   plan.source = source.mysql;
   return plan;
 }
@@ -122,8 +132,9 @@ Plan without_upstream(const Situation& s, const Dialect& dialect, const Link* li
     plan.why = "there is nobody to follow";
     return plan;
   }
-  Plan plan = deed(Deed::stop_link, dialect.stop_receiving(),
-                   "stop following " + name_at(*s.config, link->source) + ": it is out of the ring and not checked");
+  Plan plan =
+      deed(Deed::stop_link, dialect.stop_receiving(),
+           "stop following " + name_at(*s.config, link->source) + ": it is out of the ring and not checked");
   plan.drain = mariadb && link->sql_running;
   plan.source = link->source;
   return plan;
@@ -135,7 +146,8 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   const auto up = upstream(*s.config, s.self);
   const Member* source = up ? s.config->find(*up) : nullptr;
   if (link != nullptr) {
-    const std::string by_hand = foreign_change(s, *link, source ? std::optional<Address>(source->mysql) : std::nullopt);
+    const std::string by_hand =
+        foreign_change(s, *link, source ? std::optional<Address>(source->mysql) : std::nullopt);
     if (!by_hand.empty()) {
       Plan plan = blocked(by_hand);
       plan.foreign = by_hand;
@@ -175,21 +187,32 @@ bool knows_own_domain(const ServerState& server) {
 
 const char* to_string(Deed deed) {
   switch (deed) {
-    case Deed::none: return "nothing";
-    case Deed::set_read_only: return "set read_only";
-    case Deed::stop_link: return "stop link";
-    case Deed::create_link: return "create link";
-    case Deed::repoint: return "repoint";
-    case Deed::start_link: return "start link";
-    case Deed::start_receiver: return "start receiving";
-    case Deed::prime: return "prime domain";
-    case Deed::lift_read_only: return "lift read_only";
+    case Deed::none:
+      return "nothing";
+    case Deed::set_read_only:
+      return "set read_only";
+    case Deed::stop_link:
+      return "stop link";
+    case Deed::create_link:
+      return "create link";
+    case Deed::repoint:
+      return "repoint";
+    case Deed::start_link:
+      return "start link";
+    case Deed::start_receiver:
+      return "start receiving";
+    case Deed::prime:
+      return "prime domain";
+    case Deed::lift_read_only:
+      return "lift read_only";
   }
   return "?";
 }
 
 std::string Intent::text() const {
-  return source.empty() ? "" : source.str() + "|" + (working ? "working" : "done") + "|" + std::to_string(started_unix_s);
+  return source.empty()
+             ? ""
+             : source.str() + "|" + (working ? "working" : "done") + "|" + std::to_string(started_unix_s);
 }
 
 Intent Intent::parse(const std::string& text) {
@@ -212,7 +235,8 @@ Plan reconcile(const Situation& s) {
 
   const bool want_read_only = wants_read_only(s, *self);
   if (want_read_only && !s.server->read_only) {
-    return deed(Deed::set_read_only, dialect->set_read_only(), s.unsafe.empty() ? "out of the ring: no writes" : s.unsafe);
+    return deed(Deed::set_read_only, dialect->set_read_only(),
+                s.unsafe.empty() ? "out of the ring: no writes" : s.unsafe);
   }
   const Link* link = s.server->link();
   if (!s.unsafe.empty()) {
@@ -223,7 +247,8 @@ Plan reconcile(const Situation& s) {
   }
   Plan plan = link_plan(s, *dialect);
   if (plan.deed != Deed::none || plan.blocked || !plan.link_fits) return plan;
-  if (s.server->version.flavor == Flavor::mariadb && self->role == Role::ring && !knows_own_domain(*s.server)) {
+  if (s.server->version.flavor == Flavor::mariadb && self->role == Role::ring &&
+      !knows_own_domain(*s.server)) {
     return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
   }
   const bool linked = s.link_verified || !upstream(*s.config, s.self);

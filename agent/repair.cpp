@@ -7,17 +7,21 @@ namespace {
 
 constexpr Duration kBackoffMin = 100ms;
 constexpr Duration kBackoffMax = 10s;
-constexpr Duration kLookAgain = 300ms;        // a 1236 can arrive after the IO thread has said Yes (mariadb.md 00)
+constexpr Duration kLookAgain = 300ms;  // a 1236 can arrive after the IO thread has said Yes (mariadb.md 00)
 constexpr Duration kVerifyLimit = 10s;
 constexpr int kIdleLooks = 3;
 
 bool touches_link(Deed deed) {
-  return deed == Deed::create_link || deed == Deed::repoint || deed == Deed::start_link || deed == Deed::start_receiver ||
-         deed == Deed::stop_link;
+  return deed == Deed::create_link || deed == Deed::repoint || deed == Deed::start_link ||
+         deed == Deed::start_receiver || deed == Deed::stop_link;
 }
-bool starts_link(Deed deed) { return touches_link(deed) && deed != Deed::stop_link; }
+bool starts_link(Deed deed) {
+  return touches_link(deed) && deed != Deed::stop_link;
+}
 
-std::int64_t us(Duration d) { return d.count(); }
+std::int64_t us(Duration d) {
+  return d.count();
+}
 
 }  // namespace
 
@@ -100,11 +104,13 @@ void Repair::verify(const LocalServer& server, Time now, RepairOut& out) {
     return;
   }
   if (link == nullptr || link->source != plan_.source) {
-    give_up("the link does not point at " + plan_.source.str() + " after the statements were answered", now, out);
+    give_up("the link does not point at " + plan_.source.str() + " after the statements were answered", now,
+            out);
     return;
   }
   if (link->io == IoState::stopped && link->io_errno != 0) {
-    give_up("the link to " + plan_.source.str() + " stopped with error " + std::to_string(link->io_errno) + ": " + link->io_error,
+    give_up("the link to " + plan_.source.str() + " stopped with error " + std::to_string(link->io_errno) +
+                ": " + link->io_error,
             now, out);
     return;
   }
@@ -117,8 +123,8 @@ void Repair::verify(const LocalServer& server, Time now, RepairOut& out) {
     return;
   }
   if (now - ready_at_ > kVerifyLimit) {
-    give_up("nothing has arrived from " + plan_.source.str() + " for " + std::to_string(us(now - ready_at_) / 1'000'000) +
-                " s since the link was started",
+    give_up("nothing has arrived from " + plan_.source.str() + " for " +
+                std::to_string(us(now - ready_at_) / 1'000'000) + " s since the link was started",
             now, out);
   }
 }
@@ -160,10 +166,13 @@ void Repair::give_up(std::string why, Time now, RepairOut& out) {
   out.history.push_back(std::move(entry));
 }
 
-void Repair::advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out) {
+void Repair::advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now,
+                     RepairOut& out) {
   const bool stale = head != head_ || !permitted;
   switch (state_) {
-    case State::running: overtaken_ = overtaken_ || stale; return;  // the statement under way comes back first
+    case State::running:
+      overtaken_ = overtaken_ || stale;
+      return;  // the statement under way comes back first
     case State::draining:
       if (stale || plan.deed != plan_.deed || plan.source != plan_.source) {
         state_ = State::idle;
@@ -184,7 +193,8 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
       }
       verify(server, now, out);
       return;
-    case State::idle: break;
+    case State::idle:
+      break;
   }
   if (plan.deed == Deed::none) {
     if (plan.link_fits) trouble_.clear();
@@ -195,7 +205,8 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
   begin(plan, server, head, now, out);
 }
 
-// Drains and verifications are driven by the looks that `hurry` asks for; only the end of a back-off needs a timer.
+// Drains and verifications are driven by the looks that `hurry` asks for; only the end of a back-off needs a
+// timer.
 Time Repair::next_due(Time now) const {
   return state_ == State::idle && not_before_ > now ? not_before_ : Time::max();
 }

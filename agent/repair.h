@@ -9,35 +9,38 @@
 
 // Carries out one plan at a time: drain, statements one after another, then a look whether it really worked.
 //
-// Intuition: reconcile says what is wanted at every look; this machine sees it through and gives up at once when
-// something else is wanted. A statement that does not come back in time may still take effect, so after any failure the
-// next look decides what is left to do.
+// Intuition: reconcile says what is wanted at every look; this machine sees it through and gives up at once
+// when something else is wanted. A statement that does not come back in time may still take effect, so after
+// any failure the next look decides what is left to do.
 //
-// Invariants: one statement under way at most; no statement of a plan after the head has moved; a drain waits as long as
-// it takes, with the link left as it is (mariadb.md 00); the intent is durable before the first statement that touches
-// the link. Pure.
+// Invariants: one statement under way at most; no statement of a plan after the head has moved; a drain waits
+// as long as it takes, with the link left as it is (mariadb.md 00); the intent is durable before the first
+// statement that touches the link. Pure.
 namespace ringagent {
 
 struct RepairOut {
   std::vector<RunRequest> run;
-  std::optional<Intent> intent;             // make it durable before `run`
-  bool made_read_only = false;              // the statement was answered: remember whose read_only it is
+  std::optional<Intent> intent;  // make it durable before `run`
+  bool made_read_only = false;   // the statement was answered: remember whose read_only it is
   bool lifted_read_only = false;
-  bool look = false;                        // poll the server at once
+  bool look = false;  // poll the server at once
   std::vector<HistoryEntry> history;
   std::vector<LogLine> log;
 };
 
 class Repair {
  public:
-  // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing forbids acting.
-  void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out);
+  // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing
+  // forbids acting.
+  void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now,
+               RepairOut& out);
   void on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out);
 
   bool busy() const { return state_ != State::idle; }
   // Every event or heartbeat counts now: poll as often as is sensible.
   bool hurry() const { return state_ == State::draining || state_ == State::verifying; }
-  // Since the last plan that touched the link something has arrived from the source (or there was no such plan).
+  // Since the last plan that touched the link something has arrived from the source (or there was no such
+  // plan).
   bool link_verified() const { return link_verified_; }
   void link_is_verified() { link_verified_ = true; }
   void link_unverified() { link_verified_ = false; }
@@ -60,9 +63,9 @@ class Repair {
   Plan plan_;
   Head head_;
   Time began_{0};
-  Time touched_at_{0};                      // a statement was sent or answered: older looks do not count
-  bool overtaken_ = false;                  // the head moved while a statement was under way
-  Time ready_at_{0};                        // statements done: verification began
+  Time touched_at_{0};      // a statement was sent or answered: older looks do not count
+  bool overtaken_ = false;  // the head moved while a statement was under way
+  Time ready_at_{0};        // statements done: verification began
   std::string progress_then_;
   int idle_looks_then_ = 0;
   std::size_t next_ = 0;

@@ -5,37 +5,38 @@
 #include <string>
 #include <vector>
 
-// What an agent knows at one moment, in the words of `ringagent status`: plain, immutable values that any thread may
-// read. `agent/node` makes them, `agent/status` renders them as JSON, table, picture and metrics (contract.md).
+// What an agent knows at one moment, in the words of `ringagent status`: plain, immutable values that any
+// thread may read. `agent/node` makes them, `agent/status` renders them as JSON, table, picture and metrics
+// (contract.md).
 namespace ringagent {
 
 struct ProblemView {
-  std::string severity;             // warning | critical
-  std::string code;                 // stable word
-  std::string node;                 // "" if it concerns no single node
-  std::string text;                 // what it means and what to do
+  std::string severity;  // warning | critical
+  std::string code;      // stable word
+  std::string node;      // "" if it concerns no single node
+  std::string text;      // what it means and what to do
 };
 
 struct UpstreamView {
-  std::string node;                 // member name, or the address if it belongs to none
-  std::string io;                   // running | connecting | stopped
-  std::string sql;                  // running | stopped
+  std::string node;  // member name, or the address if it belongs to none
+  std::string io;    // running | connecting | stopped
+  std::string sql;   // running | stopped
   std::optional<std::int64_t> lag_ms;
   unsigned error_number = 0;
-  std::string error;                // "" if none
-  bool desired = false;             // it is what the head asks for
+  std::string error;     // "" if none
+  bool desired = false;  // it is what the head asks for
 };
 
 struct NodeView {
   std::string name;
-  std::string id;                   // the member's UUID
+  std::string id;  // the member's UUID
   std::string role;
   bool in = false;
   bool vote = false;
-  std::string reason;               // why it is out; "" if it is in
-  std::string agent;                // alive | suspect | dead | left
+  std::string reason;  // why it is out; "" if it is in
+  std::string agent;   // alive | suspect | dead | left
   std::string agent_version;
-  std::string mysql;                // up | down | hung | denied | unknown
+  std::string mysql;  // up | down | hung | denied | unknown
   std::string mysql_why;
   std::string mysql_version;
   std::uint32_t server_id = 0;
@@ -43,9 +44,9 @@ struct NodeView {
   std::string gossip_address;
   std::optional<bool> read_only;
   std::vector<UpstreamView> upstreams;
-  std::string position_mode;        // gtid
+  std::string position_mode;  // gtid
   std::string position;
-  std::int64_t stranded = 0;        // own transactions that no other member has, as far as is known
+  std::int64_t stranded = 0;  // own transactions that no other member has, as far as is known
   std::optional<std::int64_t> rejoin_in_ms;
   std::string phase;
   std::string blocked;
@@ -57,7 +58,7 @@ struct Snapshot {
   std::string node;
   std::string version;
   std::uint32_t generation = 0;
-  std::uint64_t epoch = 0;          // 0: no ring formed yet
+  std::uint64_t epoch = 0;  // 0: no ring formed yet
   std::string head_hash;
   std::string health = "critical";  // ok | degraded | critical
   std::vector<ProblemView> problems;
@@ -67,8 +68,8 @@ struct Snapshot {
   bool quorum_held = false;
   bool paused = false;
   std::string paused_why;
-  std::vector<std::string> ring;    // names, in order
-  std::vector<NodeView> nodes;      // in home order
+  std::vector<std::string> ring;  // names, in order
+  std::vector<NodeView> nodes;    // in home order
   bool confirmed = false;
 
   // The local node, for /health, /writable and /readable.
@@ -76,7 +77,7 @@ struct Snapshot {
   bool self_up = false;
   bool self_writable = false;
   std::optional<std::int64_t> self_lag_ms;
-  std::string self_why;             // why not healthy
+  std::string self_why;  // why not healthy
 
   // The dry run of `ringagent plan`: the statements that the agent would issue now, or why none.
   std::vector<std::string> plan;
@@ -94,12 +95,12 @@ struct Snapshot {
 
 // One line of `ringagent history`. The daemon adds the wall clock when it writes it down.
 struct HistoryEntry {
-  std::string kind;                 // epoch | action | note
+  std::string kind;  // epoch | action | note
   std::uint32_t generation = 0;
   std::uint64_t epoch = 0;
-  std::string what;                 // "db3 out", "repoint db4 from db3 to db2"
+  std::string what;  // "db3 out", "repoint db4 from db3 to db2"
   std::string why;
-  std::string who;                  // proposer, or the operator's command
+  std::string who;  // proposer, or the operator's command
   struct Step {
     std::string name;
     std::int64_t took_us = 0;

@@ -10,22 +10,30 @@ namespace {
 
 constexpr std::uint8_t kFormat = 1;
 
-bool may_be_in(const Member& member) { return member.role == Role::ring || member.role == Role::spare; }
-bool may_vote(const Member& member) { return member.role != Role::leaf; }
+bool may_be_in(const Member& member) {
+  return member.role == Role::ring || member.role == Role::spare;
+}
+bool may_vote(const Member& member) {
+  return member.role != Role::leaf;
+}
 
 std::size_t index_of(const Config& config, const NodeId& id) {
-  const auto found = std::find_if(config.members.begin(), config.members.end(), [&](const Member& m) { return m.id == id; });
+  const auto found =
+      std::find_if(config.members.begin(), config.members.end(), [&](const Member& m) { return m.id == id; });
   return static_cast<std::size_t>(found - config.members.begin());
 }
 
-bool listed(const std::vector<NodeId>& ids, const NodeId& id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+bool listed(const std::vector<NodeId>& ids, const NodeId& id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
 
 // ---------------------------------------------------------------- canonical bytes
 
 class Writer {
  public:
   void number(std::uint64_t value, int bytes) {
-    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) out_.push_back(static_cast<char>((value >> shift) & 0xff));
+    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
+      out_.push_back(static_cast<char>((value >> shift) & 0xff));
   }
   void flag(bool value) { number(value ? 1 : 0, 1); }
   void text(std::string_view value) {
@@ -139,7 +147,8 @@ Member read_member(Reader& r) {
 
 // ---------------------------------------------------------------- the odd voter rule
 
-// Of an even number of healthy voters the one that is left out: out of the ring first, else the last in home order.
+// Of an even number of healthy voters the one that is left out: out of the ring first, else the last in home
+// order.
 NodeId spare_vote(const Config& config, const std::vector<NodeId>& healthy) {
   std::optional<NodeId> last;
   for (auto it = config.members.rbegin(); it != config.members.rend(); ++it) {
@@ -169,10 +178,14 @@ std::optional<NodeId> last_lost(const Config& config, const std::vector<NodeId>&
 
 const char* to_string(Role role) {
   switch (role) {
-    case Role::ring: return "ring";
-    case Role::leaf: return "leaf";
-    case Role::spare: return "spare";
-    case Role::witness: return "witness";
+    case Role::ring:
+      return "ring";
+    case Role::leaf:
+      return "leaf";
+    case Role::spare:
+      return "spare";
+    case Role::witness:
+      return "witness";
   }
   return "?";
 }
@@ -188,12 +201,17 @@ const Member* Config::find(const NodeId& id) const {
   const std::size_t i = index_of(*this, id);
   return i < members.size() ? &members[i] : nullptr;
 }
-Member* Config::find(const NodeId& id) { return const_cast<Member*>(std::as_const(*this).find(id)); }
+Member* Config::find(const NodeId& id) {
+  return const_cast<Member*>(std::as_const(*this).find(id));
+}
 const Member* Config::find(std::string_view name) const {
-  const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == name; });
+  const auto found =
+      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == name; });
   return found == members.end() ? nullptr : &*found;
 }
-Member* Config::find(std::string_view name) { return const_cast<Member*>(std::as_const(*this).find(name)); }
+Member* Config::find(std::string_view name) {
+  return const_cast<Member*>(std::as_const(*this).find(name));
+}
 
 std::vector<NodeId> ring(const Config& config) {
   std::vector<NodeId> out;
@@ -241,7 +259,9 @@ std::vector<NodeId> voters(const Config& config) {
   return out;
 }
 
-std::size_t majority(const Config& config) { return voters(config).size() / 2 + 1; }
+std::size_t majority(const Config& config) {
+  return voters(config).size() / 2 + 1;
+}
 
 void assign_votes(Config& config, const std::vector<NodeId>& healthy_agents) {
   std::vector<NodeId> healthy;
@@ -251,8 +271,10 @@ void assign_votes(Config& config, const std::vector<NodeId>& healthy_agents) {
   if (healthy.empty()) return;
   std::vector<NodeId> chosen = healthy;
   if (healthy.size() == 2) {
-    if (const auto lost = last_lost(config, healthy)) chosen.push_back(*lost);
-    else chosen.pop_back();
+    if (const auto lost = last_lost(config, healthy))
+      chosen.push_back(*lost);
+    else
+      chosen.pop_back();
   } else if (healthy.size() % 2 == 0) {
     const NodeId left_out = spare_vote(config, healthy);
     chosen.erase(std::find(chosen.begin(), chosen.end(), left_out));
@@ -265,24 +287,28 @@ void assign_votes(Config& config, const std::vector<NodeId>& healthy_agents) {
 }
 
 std::optional<Error> validate(const Config& config) {
-  if (config.members.empty() || config.members.size() > kMembersMax) return Error{"a ring has 1 to " + std::to_string(kMembersMax) + " members"};
+  if (config.members.empty() || config.members.size() > kMembersMax)
+    return Error{"a ring has 1 to " + std::to_string(kMembersMax) + " members"};
   std::set<NodeId> ids;
   std::set<std::string> names;
   std::set<std::uint32_t> server_ids;
   bool somebody_in = false;
   for (const Member& member : config.members) {
-    if (member.name.empty() || member.name.size() > kNameBytesMax) return Error{"a member has no name or one that is too long"};
+    if (member.name.empty() || member.name.size() > kNameBytesMax)
+      return Error{"a member has no name or one that is too long"};
     if (!ids.insert(member.id).second) return Error{"two members have the id " + member.id.str()};
     if (!names.insert(member.name).second) return Error{"two members are called " + member.name};
     if (member.server_id != 0 && !server_ids.insert(member.server_id).second) {
       return Error{"two members have the server_id " + std::to_string(member.server_id)};
     }
-    if (member.in && !may_be_in(member)) return Error{member.name + " is a " + to_string(member.role) + " and cannot be in the ring"};
+    if (member.in && !may_be_in(member))
+      return Error{member.name + " is a " + to_string(member.role) + " and cannot be in the ring"};
     if (member.vote && !may_vote(member)) return Error{member.name + " is a leaf and cannot vote"};
     somebody_in = somebody_in || member.in;
   }
   if (!somebody_in) return Error{"a ring is never empty"};
-  if (voters(config).size() % 2 == 0) return Error{"the number of voters must be odd, it is " + std::to_string(voters(config).size())};
+  if (voters(config).size() % 2 == 0)
+    return Error{"the number of voters must be odd, it is " + std::to_string(voters(config).size())};
   return std::nullopt;
 }
 
@@ -332,11 +358,14 @@ Result<Config> parse_config(std::string_view bytes) {
 
 Hash hash_bytes(std::string_view bytes) {
   Hash out;
-  crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), nullptr, 0);
+  crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
+                     bytes.size(), nullptr, 0);
   return out;
 }
 
-Hash hash(const Config& config) { return hash_bytes(canonical_bytes(config)); }
+Hash hash(const Config& config) {
+  return hash_bytes(canonical_bytes(config));
+}
 
 std::string short_hex(const Hash& hash) {
   std::string out;

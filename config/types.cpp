@@ -34,7 +34,10 @@ std::string Uuid::str() const {
 }
 
 Result<Uuid> Uuid::parse(std::string_view text) {
-  const auto bad = [&] { return fail("\"" + std::string(text) + "\" is no UUID; one looks like 123e4567-e89b-12d3-a456-426614174000"); };
+  const auto bad = [&] {
+    return fail("\"" + std::string(text) +
+                "\" is no UUID; one looks like 123e4567-e89b-12d3-a456-426614174000");
+  };
   Uuid out;
   std::size_t at = 0;
   for (std::size_t i = 0; i < out.bytes.size(); ++i) {
@@ -56,7 +59,10 @@ std::string Address::str() const {
 }
 
 Result<Address> Address::parse(std::string_view text) {
-  const auto bad = [&](const char* what) { return fail("\"" + std::string(text) + "\" " + what + "; an address looks like db1:3306, 10.0.0.1:3306 or [::1]:3306"); };
+  const auto bad = [&](const char* what) {
+    return fail("\"" + std::string(text) + "\" " + what +
+                "; an address looks like db1:3306, 10.0.0.1:3306 or [::1]:3306");
+  };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon + 1 == text.size()) return bad("has no port");
   std::string_view host = text.substr(0, colon);
@@ -70,7 +76,8 @@ Result<Address> Address::parse(std::string_view text) {
   if (host.empty()) return bad("has no host");
   unsigned port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc{} || end != digits.data() + digits.size() || port == 0 || port > 65535) return bad("has no port between 1 and 65535");
+  if (error != std::errc{} || end != digits.data() + digits.size() || port == 0 || port > 65535)
+    return bad("has no port between 1 and 65535");
   return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }
 

@@ -27,9 +27,12 @@ struct Error {
 };
 template <class T>
 using Result = tl::expected<T, Error>;
-inline tl::unexpected<Error> fail(std::string text) { return tl::unexpected<Error>(Error{std::move(text)}); }
+inline tl::unexpected<Error> fail(std::string text) {
+  return tl::unexpected<Error>(Error{std::move(text)});
+}
 
-// How much a line of the log matters. Rooms hand their lines to a callback or to their effects; only the daemon writes.
+// How much a line of the log matters. Rooms hand their lines to a callback or to their effects; only the
+// daemon writes.
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
 // 128 random bits. Names a member for life (NodeId: made together with its state directory, never derived
@@ -38,13 +41,14 @@ struct Uuid {
   std::array<std::uint8_t, 16> bytes{};
   auto operator<=>(const Uuid&) const = default;
   bool nil() const { return *this == Uuid{}; }
-  std::string str() const;                             // 8-4-4-4-12 lower-case hex
+  std::string str() const;  // 8-4-4-4-12 lower-case hex
   static Result<Uuid> parse(std::string_view text);
 };
 using NodeId = Uuid;
 using ClusterId = Uuid;
 
-// Where something listens: a host name or address literal, and a port. "[::1]:7946" and "db1:3306" both parse.
+// Where something listens: a host name or address literal, and a port. "[::1]:7946" and "db1:3306" both
+// parse.
 struct Address {
   std::string host;
   std::uint16_t port = 0;

@@ -11,28 +11,28 @@
 // The chain of epochs: every config is decided by the voters of the one before it (Lamport, Malkhi, Zhou,
 // "Reconfiguring a State Machine", 2010, with alpha = 1). There is no leader; any member may propose.
 //
-// Intuition: all that the cluster ever agrees on is the next link of one chain. A node that lags pulls the links that
-// it lacks and checks that each names the hash of the one before. A node that has learnt config e answers every
-// question about an older instance with the chain itself, never with a promise: so nobody can be talked into deciding
-// the past again.
+// Intuition: all that the cluster ever agrees on is the next link of one chain. A node that lags pulls the
+// links that it lacks and checks that each names the hash of the one before. A node that has learnt config e
+// answers every question about an older instance with the chain itself, never with a promise: so nobody can
+// be talked into deciding the past again.
 //
-// Duties of the caller, in this order, after every call: (1) if `persist` is set make `state()` durable; (2) send
-// `send`; (3) act on `adopted`. Nothing of (2) and (3) may start before (1) is done.
+// Duties of the caller, in this order, after every call: (1) if `persist` is set make `state()` durable; (2)
+// send `send`; (3) act on `adopted`. Nothing of (2) and (3) may start before (1) is done.
 //
-// Invariants: durable promised ballots and the head never go back; a vote in the instance after head is given only
-// when head is durable; own rounds are counted up durably before they are used.
+// Invariants: durable promised ballots and the head never go back; a vote in the instance after head is given
+// only when head is durable; own rounds are counted up durably before they are used.
 namespace ringagent {
 
 struct ChainSettings {
-  std::string cluster;              // [cluster] of the settings
-  std::string name;                 // this node
-  std::vector<std::string> initial; // [ring] initial; empty where the node does not form a ring
+  std::string cluster;               // [cluster] of the settings
+  std::string name;                  // this node
+  std::vector<std::string> initial;  // [ring] initial; empty where the node does not form a ring
 };
 
 struct ChainOut {
   bool persist = false;
-  std::vector<Outgoing> send;       // heads are filled in by the caller
-  std::vector<Config> adopted;      // new heads in order, the last one is head()
+  std::vector<Outgoing> send;   // heads are filled in by the caller
+  std::vector<Config> adopted;  // new heads in order, the last one is head()
   std::vector<std::string> log;
 };
 
@@ -46,7 +46,7 @@ class Chain {
   const DurableState& state() const { return state_; }
   const Config* head() const { return head_ ? &*head_ : nullptr; }
   Head head_id() const { return head_id_; }
-  std::vector<Config> history() const;     // the stored chain, oldest first
+  std::vector<Config> history() const;  // the stored chain, oldest first
 
   // True once a majority of the head's voters said that they know no newer head, since the last `unconfirm`.
   bool confirmed() const { return confirmed_; }
@@ -55,22 +55,24 @@ class Chain {
   // Two different configs with the same number exist (a cloned or forced cluster): nothing may be acted upon.
   const std::string& broken() const { return broken_; }
 
-  // Tries to make `next` the config after head. Generation, epoch and parent are set here. One proposal at a time: a
-  // call while one runs is ignored.
+  // Tries to make `next` the config after head. Generation, epoch and parent are set here. One proposal at a
+  // time: a call while one runs is ignored.
   void propose(Config next, Time now, ChainOut& out);
   bool proposing() const { return proposal_.has_value(); }
   void give_up() { proposal_.reset(); }
 
-  // Formation: asks all of `initial`, and builds config 1 from the candidates in their promises, in `home_order`.
-  void propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason, Time now,
-                         ChainOut& out);
+  // Formation: asks all of `initial`, and builds config 1 from the candidates in their promises, in
+  // `home_order`.
+  void propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason,
+                         Time now, ChainOut& out);
   void set_candidate(Candidate candidate) { candidate_ = std::move(candidate); }
   // A changed [ring] initial after this node has voted on the old one; "" if all is well.
   std::string formation_conflict() const;
 
   // Any packet's head: pulls what is newer.
   void on_head(const NodeId& from, const Head& head, Time now, ChainOut& out);
-  // Prepare, Promise, Accept, Accepted, Reject, Decided, Pull, ConfirmHead, HeadConfirmed; others are ignored.
+  // Prepare, Promise, Accept, Accepted, Reject, Decided, Pull, ConfirmHead, HeadConfirmed; others are
+  // ignored.
   void on_message(const NodeId& from, const Body& body, Time now, ChainOut& out);
   void tick(Time now, ChainOut& out);
   Time next_due() const;
@@ -81,14 +83,14 @@ class Chain {
 
  private:
   struct Proposal {
-    std::optional<Proposer> proposer;      // none while backing off
+    std::optional<Proposer> proposer;  // none while backing off
     Config next;
     bool formation = false;
     std::vector<std::string> home_order;
     Time started{0};
-    Time due{0};                           // resend, or the end of the back-off
+    Time due{0};  // resend, or the end of the back-off
     Duration backoff{0};
-    bool finishing = false;                // completes somebody's accepted value
+    bool finishing = false;  // completes somebody's accepted value
   };
 
   void persist(ChainOut& out);
@@ -132,7 +134,7 @@ class Chain {
   std::string broken_;
 
   std::optional<Proposal> proposal_;
-  std::optional<Time> accepted_since_;     // an accepted value of the head's instance waits to be decided since
+  std::optional<Time> accepted_since_;  // an accepted value of the head's instance waits to be decided since
   Time pull_due_{0};
 
   bool confirmed_ = false;

@@ -10,8 +10,9 @@
 
 // What agents say to each other. Plain values: `gossip/codec` makes bytes of them, `gossip/seal` wraps those.
 //
-// Rules for changing anything here: kinds and enumerators are append-only, fields are appended at the end of their
-// struct; a reader ignores trailing fields that it does not know, so agents of two versions live side by side.
+// Rules for changing anything here: kinds and enumerators are append-only, fields are appended at the end of
+// their struct; a reader ignores trailing fields that it does not know, so agents of two versions live side
+// by side.
 namespace ringagent {
 
 // Orders everything that one process lifetime of an agent says: `boot` is counted up durably at each start.
@@ -34,7 +35,14 @@ inline bool behind(const Head& a, const Head& b) {
 
 // ---------------------------------------------------------------- facts
 
-enum class MysqlHealth : std::uint8_t { unknown = 0, up = 1, down = 2, hung = 3, denied = 4, none = 5 };  // none: a witness
+enum class MysqlHealth : std::uint8_t {
+  unknown = 0,
+  up = 1,
+  down = 2,
+  hung = 3,
+  denied = 4,
+  none = 5
+};  // none: a witness
 const char* to_string(MysqlHealth health);
 
 enum class EdgeState : std::uint8_t { unknown = 0, ok = 1, refused = 2, silent = 3 };
@@ -42,15 +50,15 @@ const char* to_string(EdgeState state);
 
 // One replication link as its replica sees it.
 struct LinkFact {
-  NodeId source;                    // nil: an address that belongs to no member
+  NodeId source;  // nil: an address that belongs to no member
   Address address;
-  std::uint8_t io = 0;              // mysql/server.h IoState: 0 stopped, 1 connecting, 2 running
+  std::uint8_t io = 0;  // mysql/server.h IoState: 0 stopped, 1 connecting, 2 running
   bool sql = false;
-  std::uint32_t error_number = 0;   // of the IO thread, else of the SQL thread
+  std::uint32_t error_number = 0;  // of the IO thread, else of the SQL thread
   std::string error;
-  std::string transaction;          // on which the SQL thread stands, where the server tells
-  std::uint32_t heard_ms = 0;       // coarse: age of the last sign of life from the source when the fact was made
-  bool verified = false;            // since the last repoint an event or heartbeat has arrived
+  std::string transaction;     // on which the SQL thread stands, where the server tells
+  std::uint32_t heard_ms = 0;  // coarse: age of the last sign of life from the source when the fact was made
+  bool verified = false;       // since the last repoint an event or heartbeat has arrived
   bool operator==(const LinkFact&) const = default;
 };
 
@@ -63,14 +71,21 @@ struct EdgeFact {
 
 // A finding of the preconditions or of `check`, for everybody's status.
 struct ProblemFact {
-  std::uint8_t severity = 0;        // 0 warning, 1 error
+  std::uint8_t severity = 0;  // 0 warning, 1 error
   std::string code;
   std::string text;
   bool operator==(const ProblemFact&) const = default;
 };
 
 // Where a node that is out stands on its way back.
-enum class Phase : std::uint8_t { none = 0, checking = 1, following = 2, settling = 3, ready = 4, refused = 5 };
+enum class Phase : std::uint8_t {
+  none = 0,
+  checking = 1,
+  following = 2,
+  settling = 3,
+  ready = 4,
+  refused = 5
+};
 const char* to_string(Phase phase);
 
 // The record that each node owns about itself; only its owner ever changes it.
@@ -79,13 +94,13 @@ struct NodeRecord {
   Stamp version;
   std::string name;
   std::string agent_version;
-  bool leaving = false;             // the agent said good-bye (an orderly stop)
+  bool leaving = false;  // the agent said good-bye (an orderly stop)
   Head head;
-  std::uint64_t config_fingerprint = 0;   // of the settings that must be equal everywhere
+  std::uint64_t config_fingerprint = 0;  // of the settings that must be equal everywhere
 
   MysqlHealth health = MysqlHealth::unknown;
   std::string health_why;
-  std::string unsafe;               // why this start of mysqld must not be in the ring (lost tail ...); "" if it may
+  std::string unsafe;  // why this start of mysqld must not be in the ring (lost tail ...); "" if it may
   std::int64_t started_unix_s = 0;  // names this start of mysqld
   std::uint8_t flavor = 0;          // mysql/server.h Flavor
   std::string mysql_version;
@@ -94,7 +109,7 @@ struct NodeRecord {
   std::uint32_t domain_id = 0;
   Address mysql;
   Address gossip;
-  std::string executed;             // the position vector: MariaDB gtid_binlog_state, MySQL gtid_executed
+  std::string executed;  // the position vector: MariaDB gtid_binlog_state, MySQL gtid_executed
   std::string purged;
   std::string binlog_file;
   std::uint64_t binlog_pos = 0;
@@ -104,9 +119,9 @@ struct NodeRecord {
   std::vector<EdgeFact> edges;
   std::vector<ProblemFact> problems;
 
-  std::string blocked;              // why a wanted repoint is not done: "" if nothing is wanted or all goes well
-  std::string foreign;              // an operator changed the link by hand: what was seen
-  std::uint64_t acted_epoch = 0;    // the newest epoch that this node's link satisfies, verified
+  std::string blocked;  // why a wanted repoint is not done: "" if nothing is wanted or all goes well
+  std::string foreign;  // an operator changed the link by hand: what was seen
+  std::uint64_t acted_epoch = 0;  // the newest epoch that this node's link satisfies, verified
   Phase phase = Phase::none;
   std::uint64_t rejoin_in_ms = 0;
   bool operator==(const NodeRecord&) const = default;
@@ -134,14 +149,14 @@ struct Rumour {
   NodeId about;
   Liveness state = Liveness::alive;
   Incarnation incarnation;
-  NodeId from;                      // who says so first-hand: independent voices shorten a suspicion
+  NodeId from;  // who says so first-hand: independent voices shorten a suspicion
   bool operator==(const Rumour&) const = default;
 };
 
 struct Ping {
   std::uint64_t seq = 0;
-  NodeId target;                    // nil before the cluster is formed
-  std::uint64_t facts_checksum = 0; // of the sender's digest; if it differs the answer brings the digest
+  NodeId target;                     // nil before the cluster is formed
+  std::uint64_t facts_checksum = 0;  // of the sender's digest; if it differs the answer brings the digest
   std::vector<Rumour> rumours;
   bool operator==(const Ping&) const = default;
 };
@@ -151,25 +166,26 @@ struct Ack {
   std::vector<Rumour> rumours;
   bool operator==(const Ack&) const = default;
 };
-struct PingReq {                    // "ping `target` for me"
+struct PingReq {  // "ping `target` for me"
   std::uint64_t seq = 0;
   NodeId target;
   std::vector<Rumour> rumours;
   bool operator==(const PingReq&) const = default;
 };
-struct PingReqAnswer {              // ok: the target answered me just now; not ok: I am alive but it did not (Lifeguard's nack)
+struct PingReqAnswer {  // ok: the target answered me just now; not ok: I am alive but it did not (Lifeguard's
+                        // nack)
   std::uint64_t seq = 0;
   NodeId target;
   bool ok = false;
   bool operator==(const PingReqAnswer&) const = default;
 };
-struct Facts {                      // newer records, and what the sender would like to have
+struct Facts {  // newer records, and what the sender would like to have
   std::vector<NodeRecord> records;
   std::vector<DigestEntry> digest;  // empty: nothing to compare
   bool want = false;                // answer with whatever is newer on your side
   bool operator==(const Facts&) const = default;
 };
-struct AskRecord {                  // "your own record, made afresh now": answered by Facts
+struct AskRecord {  // "your own record, made afresh now": answered by Facts
   std::uint64_t nonce = 0;
   bool operator==(const AskRecord&) const = default;
 };
@@ -178,13 +194,13 @@ struct AskRecord {                  // "your own record, made afresh now": answe
 
 // A ballot is used with at most one value, ever.
 struct Ballot {
-  std::uint64_t round = 0;          // 0: none
+  std::uint64_t round = 0;  // 0: none
   NodeId node;
   auto operator<=>(const Ballot&) const = default;
 };
 
-// Instance (generation, epoch, parent) decides the config `epoch + 1` whose parent hash is `parent`. Its acceptors are
-// the voters of config `epoch`.
+// Instance (generation, epoch, parent) decides the config `epoch + 1` whose parent hash is `parent`. Its
+// acceptors are the voters of config `epoch`.
 struct Instance {
   std::uint32_t generation = 0;
   std::uint64_t epoch = 0;
@@ -204,7 +220,7 @@ struct Candidate {
   bool operator==(const Candidate&) const = default;
 };
 
-struct StoreVersion {               // (boot counter, store sequence): a restored snapshot shows by going back
+struct StoreVersion {  // (boot counter, store sequence): a restored snapshot shows by going back
   std::uint32_t boot = 0;
   std::uint64_t seq = 0;
   auto operator<=>(const StoreVersion&) const = default;
@@ -218,10 +234,10 @@ struct Prepare {
 struct Promise {
   Instance instance;
   Ballot ballot;
-  NodeId acceptor;                  // a member id; at formation the id derived from the name
-  Ballot accepted_ballot;           // round 0: nothing accepted
-  std::string accepted_value;       // canonical bytes of a Config
-  std::optional<Candidate> candidate;   // formation only
+  NodeId acceptor;                     // a member id; at formation the id derived from the name
+  Ballot accepted_ballot;              // round 0: nothing accepted
+  std::string accepted_value;          // canonical bytes of a Config
+  std::optional<Candidate> candidate;  // formation only
   StoreVersion store;
   bool operator==(const Promise&) const = default;
 };
@@ -238,28 +254,28 @@ struct Accepted {
   StoreVersion store;
   bool operator==(const Accepted&) const = default;
 };
-struct Reject {                     // the acceptor has promised a higher ballot
+struct Reject {  // the acceptor has promised a higher ballot
   Instance instance;
   Ballot ballot;
   Ballot promised;
   bool operator==(const Reject&) const = default;
 };
-struct Decided {                    // a piece of the chain, in order
+struct Decided {  // a piece of the chain, in order
   std::vector<std::string> configs;
   bool operator==(const Decided&) const = default;
 };
-struct Pull {                       // "send me what follows this head"
+struct Pull {  // "send me what follows this head"
   Head head;
   bool operator==(const Pull&) const = default;
 };
-struct ConfirmHead {                // "is this still the head you know?"
+struct ConfirmHead {  // "is this still the head you know?"
   std::uint64_t nonce = 0;
   Head head;
   bool operator==(const ConfirmHead&) const = default;
 };
 struct HeadConfirmed {
   std::uint64_t nonce = 0;
-  Head head;                        // the answerer's own head
+  Head head;  // the answerer's own head
   bool operator==(const HeadConfirmed&) const = default;
 };
 
@@ -267,12 +283,25 @@ struct HeadConfirmed {
 
 // The evidence classes of protocol.md section 4, and the other reasons for an epoch. Append only.
 enum class Evidence : std::uint8_t {
-  none = 0, mysqld_down = 1, unsafe = 2, mysqld_hung = 3, stuck = 4, refused = 5, silent = 6, headless = 7, link = 8,
-  returned = 9, votes = 10, command = 11, formation = 12, replaced = 13, not_empty = 14,
+  none = 0,
+  mysqld_down = 1,
+  unsafe = 2,
+  mysqld_hung = 3,
+  stuck = 4,
+  refused = 5,
+  silent = 6,
+  headless = 7,
+  link = 8,
+  returned = 9,
+  votes = 10,
+  command = 11,
+  formation = 12,
+  replaced = 13,
+  not_empty = 14,
 };
 const char* to_string(Evidence evidence);
 
-struct CanvassItem {                // "may X change for this reason?"
+struct CanvassItem {  // "may X change for this reason?"
   NodeId node;
   Evidence evidence = Evidence::none;
   bool operator==(const CanvassItem&) const = default;
@@ -293,8 +322,8 @@ struct CanvassAnswer {
 
 // ---------------------------------------------------------------- before the ring is formed
 
-// Sent between agents that have no config yet, bound to the cluster's name only. A formed node answers it with
-// Decided (its head) if the sender is a member, else with nothing.
+// Sent between agents that have no config yet, bound to the cluster's name only. A formed node answers it
+// with Decided (its head) if the sender is a member, else with nothing.
 struct Hello {
   Candidate candidate;
   std::vector<std::string> initial;  // the sender's [ring] initial
@@ -303,29 +332,30 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
-using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted, Reject,
-                          Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello>;
+using Body =
+    std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
+                 Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello>;
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {
-  Head head;                        // of the sender
+  Head head;  // of the sender
   Body body;
   bool operator==(const Message&) const = default;
 };
 
 // Where a pure machine wants a message to go. An address stands for somebody whose id is not known yet.
 struct Outgoing {
-  NodeId to;                        // nil: use the address
-  Address address;                  // empty: the address known for `to`
+  NodeId to;        // nil: use the address
+  Address address;  // empty: the address known for `to`
   Message message;
-  bool by_name = false;             // bound to the cluster's name only: for those who have no config yet
+  bool by_name = false;  // bound to the cluster's name only: for those who have no config yet
   bool operator==(const Outgoing&) const = default;
 };
 
 // Limits of the wire, checked by the codec in both directions.
-inline constexpr std::size_t kDatagramBytesMax = 1200;   // larger messages travel over TCP
+inline constexpr std::size_t kDatagramBytesMax = 1200;  // larger messages travel over TCP
 inline constexpr std::size_t kMessageBytesMax = 4 * 1024 * 1024;
-inline constexpr std::size_t kRumoursMax = 8;            // per packet
+inline constexpr std::size_t kRumoursMax = 8;  // per packet
 inline constexpr std::size_t kRecordsMax = 1024;
 inline constexpr std::size_t kLinksMax = 16;
 inline constexpr std::size_t kProblemsMax = 32;

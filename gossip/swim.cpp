@@ -143,7 +143,7 @@ void Swim::send_ping(Peer& peer, Time now, Out& out) {
   if (!peer.unanswered) peer.unanswered = now;
   if (!peer.doubt && !gone_from(peer.state)) peer.doubt = now;
   note_timer(peer);
-  send(peer.id, Ping{peer.flights.back().seq, peer.id, facts_checksum_, rumours_for(peer.id)}, out);
+  send(peer.id, Ping{peer.flights.back().seq, peer.id, facts_checksum_, rumours_for(peer)}, out);
 }
 
 // A ping out of turn, unless one went out within `gap`.
@@ -158,14 +158,14 @@ void Swim::look_prompted(Peer& peer, Time now, Out& out) {
 }
 
 void Swim::ask_helpers(Peer& peer, std::size_t count, Out& out) {
-  std::vector<NodeId> others;
+  std::vector<const Peer*> others;
   for (const auto& [id, other] : peers_)
-    if (id != peer.id && other.state == Liveness::alive) others.push_back(id);
+    if (id != peer.id && other.state == Liveness::alive) others.push_back(&other);
   if (peer.request == 0) peer.request = ++seq_;
   for (std::size_t i = 0; i < std::min(count, others.size()); ++i) {
     std::swap(others[i], others[i + random_() % (others.size() - i)]);
-    peer.helpers.insert(others[i]);
-    send(others[i], PingReq{peer.request, peer.id, rumours_for(others[i])}, out);
+    peer.helpers.insert(others[i]->id);
+    send(others[i]->id, PingReq{peer.request, peer.id, rumours_for(*others[i])}, out);
   }
 }
 
@@ -284,12 +284,11 @@ void Swim::tick_rounds(Time now, Out& out) {
 
 // The shuffled round-robin over the living who are no neighbours (those are asked anyway).
 Swim::Peer* Swim::next_of_round() {
-  for (std::size_t steps = 0; steps <= order_.size(); ++steps) {
+  for (std::size_t steps = 0; steps < 2 * order_.size(); ++steps) {
     if (round_position_ >= order_.size()) {
       for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random_() % i]);
       round_position_ = 0;
     }
-    if (order_.empty()) return nullptr;
     Peer& peer = *find(order_[round_position_++]);
     if (!peer.neighbour && peer.state == Liveness::alive && !peer.doubt) return &peer;
   }
@@ -333,12 +332,12 @@ void Swim::loop_lagged(Duration gap, Time now) {
 
 // ---------------------------------------------------------------- packets
 
-// Whether the packet is worth reading: from a member, in this life of it or a later one.
-bool Swim::admit(const NodeId& from, std::uint32_t boot) {
+// The sender, if the packet is worth reading: from a member, in this life of it or a later one.
+Swim::Peer* Swim::admit(const NodeId& from, std::uint32_t boot) {
   Peer* peer = find(from);
-  if (gone_ || !peer || boot < peer->incarnation.boot) return false;
+  if (gone_ || !peer || boot < peer->incarnation.boot) return nullptr;
   if (boot > peer->incarnation.boot) know(*peer, Incarnation{boot, 0});
-  return true;
+  return peer;
 }
 
 // A higher incarnation: what was said about the lower one is void.
@@ -350,12 +349,13 @@ void Swim::know(Peer& peer, Incarnation incarnation) {
 
 void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Time now, Out& out) {
   if (!ping.target.nil() && ping.target != self_) return;
-  const Peer* before = find(from);
-  const bool restarted = before && boot > before->incarnation.boot;
-  if (!admit(from, boot)) return;
-  Peer& peer = *find(from);
+  const Peer* known = find(from);
+  const bool restarted = known && boot > known->incarnation.boot;
+  Peer* sender = admit(from, boot);
+  if (!sender) return;
+  Peer& peer = *sender;
   hear(from, ping.rumours, now, out);
-  send(from, Ack{ping.seq, facts_checksum_, rumours_for(from)}, out);
+  send(from, Ack{ping.seq, facts_checksum_, rumours_for(peer)}, out);
   const bool doubted = peer.unanswered || peer.state == Liveness::suspect || peer.state == Liveness::dead;
   if (restarted && peer.last_answer)
     look(peer, Duration::zero(), now, out);
@@ -364,8 +364,9 @@ void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Tim
 }
 
 void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, Out& out) {
-  if (!admit(from, boot)) return;
-  Peer& peer = *find(from);
+  Peer* sender = admit(from, boot);
+  if (!sender) return;
+  Peer& peer = *sender;
   const auto found = std::find_if(peer.flights.begin(), peer.flights.end(),
                                   [&](const Flight& flight) { return flight.seq == ack.seq; });
   if (found != peer.flights.end() && found->sent + settings_.silence >= now) {
@@ -423,10 +424,10 @@ void Swim::send(const NodeId& to, Body body, Out& out) const {
 // ---------------------------------------------------------------- hearsay
 
 // What it is accused of comes first: to its face.
-std::vector<Rumour> Swim::rumours_for(const NodeId& to) {
+std::vector<Rumour> Swim::rumours_for(const Peer& to) {
   std::vector<Rumour> packet;
-  if (const Peer* peer = find(to); peer && peer->accusation) packet.push_back(*peer->accusation);
-  rumours_.take(to, peers_.size() + 1, packet);
+  if (to.accusation) packet.push_back(*to.accusation);
+  rumours_.take(to.id, peers_.size() + 1, packet);
   return packet;
 }
 

@@ -210,10 +210,10 @@ class Swim {
   Peer* next_of_round();
   Peer* longest_unasked_of_the_gone();
 
-  bool admit(const NodeId& from, std::uint32_t boot);
+  Peer* admit(const NodeId& from, std::uint32_t boot);
   void know(Peer& peer, Incarnation incarnation);
   void send(const NodeId& to, Body body, Out& out) const;
-  std::vector<Rumour> rumours_for(const NodeId& to);
+  std::vector<Rumour> rumours_for(const Peer& to);
   void hear(const NodeId& sender, const std::vector<Rumour>& rumours, Time now, Out& out);
   void hear_refutation(Peer& peer, const Rumour& rumour, Time now, Out& out);
   void hear_accusation(Peer& peer, const NodeId& sender, const Rumour& rumour, Time now, Out& out);

@@ -88,7 +88,8 @@ std::vector<Option> address_options(const Address& source) {
 // again.
 std::vector<Option> repoint_options(const Link& link, const Address& source) {
   auto options = address_options(source);
-  options.push_back({"HEARTBEAT_PERIOD", seconds(link.heartbeat_period_ms)});
+  if (link.heartbeat_period_ms != 0)
+    options.push_back({"HEARTBEAT_PERIOD", seconds(link.heartbeat_period_ms)});
   return options;
 }
 

@@ -107,6 +107,8 @@ void read_definition(const Rows& rows, std::size_t i, Link& link) {
                      "Source_SSL_Crl",
                      "Source_SSL_Crlpath",
                      "Source_TLS_Version",
+                     "Source_public_key_path",
+                     "Get_Source_public_key",
                      "Master_SSL_Allowed",
                      "Master_SSL_CA_File",
                      "Master_SSL_CA_Path",

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <queue>
 #include <random>
@@ -11,8 +12,9 @@
 #include "gossip/facts.h"
 #include "gossip/swim.h"
 
-// A tiny deterministic network for the stories about gossip: hosts in a ring, each with membership and facts, in
-// virtual time. Packets may be lost, doubled, delayed; hosts may die, pause and restart; any direction may be cut.
+// A tiny deterministic network for the stories about gossip: hosts in a ring, each with membership and facts,
+// in virtual time. Packets may be lost, doubled, delayed; hosts may die, pause and restart; any direction may
+// be cut.
 namespace ringagent {
 
 inline NodeId node_id(std::size_t i) {
@@ -46,8 +48,8 @@ class Net {
     std::uint32_t boot;
     bool up = true;
     Time paused_until{};
-    std::uint64_t packets = 0;                 // sent
-    std::uint64_t bytes = 0;                   // the same, as estimated below
+    std::uint64_t packets = 0;  // sent
+    std::uint64_t bytes = 0;    // the same, as estimated below
     std::vector<LivenessChange> changes;
     std::vector<Time> changed_at;
     std::map<NodeId, std::vector<Time>> pings;  // when it pinged whom
@@ -55,7 +57,9 @@ class Net {
 
   NetFaults faults;
   std::function<bool(std::size_t from, std::size_t to)> cut = [](std::size_t, std::size_t) { return false; };
-  std::function<Duration(std::size_t from, std::size_t to)> late = [](std::size_t, std::size_t) { return 0us; };
+  std::function<Duration(std::size_t from, std::size_t to)> late = [](std::size_t, std::size_t) {
+    return 0us;
+  };
   std::function<void(std::size_t from, std::size_t to, const Body&)> watch;
   Time now = 1s;
 
@@ -91,7 +95,8 @@ class Net {
   std::optional<Time> when(std::size_t of, std::size_t about, Liveness state, Time since) {
     const Host& host = hosts_[of];
     for (std::size_t i = 0; i < host.changes.size(); ++i)
-      if (host.changed_at[i] >= since && host.changes[i].node == node_id(about) && host.changes[i].to == state)
+      if (host.changed_at[i] >= since && host.changes[i].node == node_id(about) &&
+          host.changes[i].to == state)
         return host.changed_at[i];
     return std::nullopt;
   }
@@ -124,7 +129,9 @@ class Net {
     after(i, out);
   }
 
-  void run(Duration span) { run_until([] { return false; }, span); }
+  void run(Duration span) {
+    run_until([] { return false; }, span);
+  }
   // Returns whether the condition came true within `span`; it is tried after each event.
   bool run_until(const std::function<bool()>& condition, Duration span) {
     const Time end = now + span;
@@ -148,7 +155,7 @@ class Net {
     std::size_t to = 0;
     std::size_t from = 0;
     std::uint32_t boot = 0;
-    std::optional<Body> body;   // none: a timer
+    std::shared_ptr<const Body> body;  // none: a timer
     bool operator<(const Event& other) const { return at != other.at ? at > other.at : order > other.order; }
   };
 
@@ -162,7 +169,7 @@ class Net {
     for (std::size_t m = 0; m < size(); ++m) ids.push_back(node_id(m));
     hosts_[i].facts.set_members(ids);
   }
-  void wake(std::size_t i, Time at) { events_.push(Event{at, ++order_, i, i, 0, std::nullopt}); }
+  void wake(std::size_t i, Time at) { events_.push(Event{at, ++order_, i, i, 0, nullptr}); }
 
   void step(const Event& event) {
     Host& host = hosts_[event.to];
@@ -225,7 +232,8 @@ class Net {
       if (cut(from, to)) continue;
       for (int copy = chance(faults.twice) ? 2 : 1; copy > 0; --copy)
         if (!chance(faults.loss))
-          events_.push(Event{now + delay() + late(from, to), ++order_, to, from, host.boot, packet.message.body});
+          events_.push(Event{now + delay() + late(from, to), ++order_, to, from, host.boot,
+                             std::make_shared<Body>(packet.message.body)});
     }
   }
   bool chance(double share) { return share > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < share; }
@@ -238,7 +246,8 @@ class Net {
     constexpr std::uint64_t header = 90, rumour = 46, entry = 32, record = 700;
     if (const auto* ping = std::get_if<Ping>(&body)) return header + 36 + rumour * ping->rumours.size();
     if (const auto* ack = std::get_if<Ack>(&body)) return header + 18 + rumour * ack->rumours.size();
-    if (const auto* request = std::get_if<PingReq>(&body)) return header + 27 + rumour * request->rumours.size();
+    if (const auto* request = std::get_if<PingReq>(&body))
+      return header + 27 + rumour * request->rumours.size();
     if (const auto* facts = std::get_if<Facts>(&body))
       return header + entry * facts->digest.size() + record * facts->records.size();
     return header + 28;

@@ -1,7 +1,6 @@
-#include "gossip/rumours.h"
-
 #include <doctest/doctest.h>
 
+#include "gossip/rumours.h"
 #include "tests/unit/gossip_net.h"
 
 using namespace ringagent;
