@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+
+#include "config/types.h"
+
+// What the commands do, once the command line has been understood. Each returns the exit code (agent/cli.h).
+namespace ringagent {
+
+struct Console {
+  std::ostream& out;
+  std::ostream& err;
+};
+
+// How an agent is chosen: --socket, else the `socket` of --config or of the config where it usually is.
+struct AgentChoice {
+  std::string socket;
+  std::string config;
+};
+
+// ---------------------------------------------------------------- asking the agent (agent/commands.cpp)
+
+struct HistoryOptions {
+  std::size_t count = 20;
+  bool json = false;
+  bool follow = false;
+};
+int status_command(const AgentChoice& agent, bool json, Console console);
+int watch_command(const AgentChoice& agent, Duration period, Console console);
+int plan_command(const AgentChoice& agent, bool json, Console console);
+int history_command(const AgentChoice& agent, const HistoryOptions& options, Console console);
+// `for_text`: "" or a duration.
+int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason,
+                  Console console);
+int resume_command(const AgentChoice& agent, Console console);
+
+// ---------------------------------------------------------------- without one
+
+int keygen_command(const std::string& file, Console console);
+int version_command(Console console);
+int run_command(const std::string& config, Console console);
+
+// agent/check.cpp: config, local server and ring against the hazards; changes nothing. 0, 1 or 2 by the worst
+// finding.
+int check_command(const AgentChoice& agent, bool json, Console console);
+
+// agent/setup.cpp
+struct SetupOptions {
+  std::string config;
+  bool print = false;
+  std::string user = "root";  // the administrator
+  std::string password_file;
+  std::string mysql_socket;     // default: that of the config
+  std::string server_version;   // with print, where the server cannot be asked
+  std::uint32_t server_id = 0;  // 0: the server's own, or the place in [ring] initial
+  std::string replication_host = "%";
+  std::string snippet_file;  // default: the server's conf.d
+  bool force = false;        // replace a snippet that differs
+};
+int setup_command(const SetupOptions& options, Console console);
+
+}  // namespace ringagent
