@@ -50,22 +50,19 @@ void check_distinct(const std::map<std::string, Hello>& hellos, Formation& out) 
     claim("server_id " + std::to_string(hello.record.server_id), name,
           "give one of them another server_id and restart it");
     if (!hello.record.server_uuid.empty()) {
-      claim("server_uuid " + hello.record.server_uuid, name,
-            "remove auto.cnf of the copied one and restart it");
+      claim("server_uuid " + hello.record.server_uuid, name, "remove auto.cnf of the copied one and restart it");
     }
     if (static_cast<int>(hello.record.flavor) == 1) {
       claim("gtid_domain_id " + std::to_string(hello.record.domain_id), name,
             "give each server a gtid_domain_id of its own");
     }
-    claim("mysql address " + hello.record.mysql.str(), name,
-          "set [mysql] advertise to the address of its own server");
+    claim("mysql address " + hello.record.mysql.str(), name, "set [mysql] advertise to the address of its own server");
   }
   std::set<int> flavors;
   for (const auto& [name, hello] : hellos) {
     if (hello.candidate.role != Role::witness) flavors.insert(hello.record.flavor);
   }
-  if (flavors.size() > 1)
-    out.problems.push_back("MySQL and MariaDB servers cannot share a ring: their GTIDs differ");
+  if (flavors.size() > 1) out.problems.push_back("MySQL and MariaDB servers cannot share a ring: their GTIDs differ");
 }
 
 // What one server can no longer give and another lacks can never come to it.
@@ -76,9 +73,9 @@ void check_mergeable(const std::vector<std::string>& initial, const std::map<std
       const NodeRecord& from = hellos.at(giver).record;
       const NodeRecord& to = hellos.at(taker).record;
       if (giver == taker || contains_all(from.flavor, to.executed, from.purged)) continue;
-      out.problems.push_back("histories cannot be merged: " + giver + " has purged transactions that " +
-                             taker + " lacks: " + missing_text(from.flavor, to.executed, from.purged) +
-                             "; copy the data of " + giver + " to " + taker + " first");
+      out.problems.push_back("histories cannot be merged: " + giver + " has purged transactions that " + taker +
+                             " lacks: " + missing_text(from.flavor, to.executed, from.purged) + "; copy the data of " +
+                             giver + " to " + taker + " first");
     }
   }
 }
@@ -105,16 +102,14 @@ std::vector<std::string> running_order(const std::vector<std::string>& initial,
 }
 
 // Links that are there but do not make a ring must at least not contradict the order of the list.
-void check_links(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos,
-                 Formation& out) {
+void check_links(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos, Formation& out) {
   for (std::size_t i = 0; i < initial.size(); ++i) {
     const std::string& before = initial[(i + initial.size() - 1) % initial.size()];
     for (const LinkFact& link : hellos.at(initial[i]).record.links) {
       if (link.address == hellos.at(before).record.mysql) continue;
       out.problems.push_back(initial[i] + " replicates from " + link.address.str() +
                              ", but its predecessor in [ring] initial is " + before + " (" +
-                             hellos.at(before).record.mysql.str() +
-                             "): list the nodes in the order in which they " +
+                             hellos.at(before).record.mysql.str() + "): list the nodes in the order in which they " +
                              "replicate, or RESET the replica");
     }
   }
@@ -122,8 +117,7 @@ void check_links(const std::vector<std::string>& initial, const std::map<std::st
 
 }  // namespace
 
-Formation judge_formation(const std::vector<std::string>& initial,
-                          const std::map<std::string, Hello>& hellos) {
+Formation judge_formation(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos) {
   Formation out;
   check_present(initial, hellos, out);
   if (!out.problems.empty()) return out;
@@ -145,8 +139,7 @@ Formation judge_formation(const std::vector<std::string>& initial,
   for (const std::string& name : initial) {
     if (hellos.at(name).candidate.role == Role::witness) out.home_order.push_back(name);
   }
-  out.reason =
-      out.adopted ? "the ring that was already running is adopted" : "the ring is formed from [ring] initial";
+  out.reason = out.adopted ? "the ring that was already running is adopted" : "the ring is formed from [ring] initial";
   out.possible = out.problems.empty();
   return out;
 }

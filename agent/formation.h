@@ -24,7 +24,6 @@ struct Formation {
 };
 
 // `hellos`: the newest Hello of each name, this node's own among them.
-Formation judge_formation(const std::vector<std::string>& initial,
-                          const std::map<std::string, Hello>& hellos);
+Formation judge_formation(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos);
 
 }  // namespace ringagent

@@ -88,14 +88,12 @@ bool LocalServer::on_port(EdgeState port, Time) {
   ask_port_ = false;
   if (port == EdgeState::refused)
     return set(MysqlHealth::down, "its socket file is missing and its port refuses connections");
-  if (port == EdgeState::ok)
-    return set(MysqlHealth::denied, "its socket file is missing, but its port answers");
+  if (port == EdgeState::ok) return set(MysqlHealth::denied, "its socket file is missing, but its port answers");
   return false;
 }
 
 bool LocalServer::tick(Time now) {
-  if (health_ == MysqlHealth::down || !unanswered_since_ || now - *unanswered_since_ < hung_after_)
-    return false;
+  if (health_ == MysqlHealth::down || !unanswered_since_ || now - *unanswered_since_ < hung_after_) return false;
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - *unanswered_since_).count();
   return set(MysqlHealth::hung, "no answer to a query for " + std::to_string(ms) + " ms");
 }

@@ -127,13 +127,11 @@ void Node::Impl::finish_sends() {
     outgoing.message.head = chain.head_id();
     if (outgoing.address.empty()) outgoing.address = address_of(outgoing.to);
   }
-  all.erase(std::remove_if(all.begin(), all.end(), [](const Outgoing& o) { return o.address.empty(); }),
-            all.end());
+  all.erase(std::remove_if(all.begin(), all.end(), [](const Outgoing& o) { return o.address.empty(); }), all.end());
 }
 
 Address Node::Impl::address_of(const NodeId& id) const {
-  if (const NodeRecord* record = facts_.find(id); record != nullptr && !record->gossip.empty())
-    return record->gossip;
+  if (const NodeRecord* record = facts_.find(id); record != nullptr && !record->gossip.empty()) return record->gossip;
   if (chain.head() != nullptr) {
     if (const Member* member = chain.head()->find(id)) return member->gossip;
   }
@@ -192,8 +190,8 @@ void Node::Impl::on_adopted(const Config& config) {
   const std::vector<NodeId> followers = downstream(config, self());
   for (const Member& member : config.members) {
     ids.push_back(member.id);
-    const bool neighbour = (up && *up == member.id) ||
-                           std::find(followers.begin(), followers.end(), member.id) != followers.end();
+    const bool neighbour =
+        (up && *up == member.id) || std::find(followers.begin(), followers.end(), member.id) != followers.end();
     peers.push_back({member.id, neighbour});
     auto& since = member.in ? in_since_ : out_since_;
     (member.in ? out_since_ : in_since_).erase(member.id);
@@ -242,9 +240,9 @@ void Node::Impl::watch_quorum() {
   }
   const bool held = reachable >= majority(head);
   if (quorum_ && !held) {
-    log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " +
-                             std::to_string(voters(head).size()) + " voters answer, " +
-                             std::to_string(majority(head)) + " are needed; replication goes on as it is");
+    log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " + std::to_string(voters(head).size()) +
+                             " voters answer, " + std::to_string(majority(head)) +
+                             " are needed; replication goes on as it is");
     chain.unconfirm(now_);
     quorum_lost_since_ = now_;
   }
@@ -313,9 +311,8 @@ void Node::Impl::handle(const Polled& polled) {
   const MysqlHealth before = server_.health();
   server_.on_poll(polled, now_);
   if (before != server_.health()) {
-    log(server_.up() ? LogLevel::info : LogLevel::warning,
-        std::string("this MySQL is ") + to_string(server_.health()) +
-            (server_.why().empty() ? "" : ": " + server_.why()));
+    log(server_.up() ? LogLevel::info : LogLevel::warning, std::string("this MySQL is ") + to_string(server_.health()) +
+                                                               (server_.why().empty() ? "" : ": " + server_.why()));
   }
   if (polled.result) note_milestone(self(), polled.result->executed);
   const bool fast = repair_.hurry() || now_ < hurry_until_;
@@ -359,8 +356,7 @@ void Node::Impl::handle(const Looked& looked) {
 void Node::Impl::handle(const PortAnswered& answered) {
   if (answered.target == self()) {
     if (server_.on_port(answered.state, now_))
-      log(LogLevel::warning,
-          std::string("this MySQL is ") + to_string(server_.health()) + ": " + server_.why());
+      log(LogLevel::warning, std::string("this MySQL is ") + to_string(server_.health()) + ": " + server_.why());
     seen_[self()].port_open = false;
     return;
   }

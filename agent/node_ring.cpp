@@ -55,8 +55,7 @@ void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
   if (chain.head() != nullptr) {
     const Member* member = chain.head()->find(packet.from);
     if (member == nullptr) {
-      log(LogLevel::warning, "an agent that calls itself " + hello.candidate.name + " at " +
-                                 packet.address.str() +
+      log(LogLevel::warning, "an agent that calls itself " + hello.candidate.name + " at " + packet.address.str() +
                                  " asks to form a ring that exists already, and is no member of it");
       return;
     }
@@ -72,11 +71,11 @@ void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
                              ", too: node names must differ");
     return;
   }
-  const bool known = std::find(settings.initial.begin(), settings.initial.end(), hello.candidate.name) !=
-                     settings.initial.end();
+  const bool known =
+      std::find(settings.initial.begin(), settings.initial.end(), hello.candidate.name) != settings.initial.end();
   if (!known) {
-    log(LogLevel::warning, hello.candidate.name + " at " + packet.address.str() +
-                               " says hello but is not in [ring] initial here");
+    log(LogLevel::warning,
+        hello.candidate.name + " at " + packet.address.str() + " says hello but is not in [ring] initial here");
     return;
   }
   hellos_[hello.candidate.name] = {hello, now_, packet.address};
@@ -216,8 +215,7 @@ void Node::Impl::run_campaign() {
     probe(id);
     ring_due_ = std::min(ring_due_, now_ + 50ms);
   }
-  if (decision.look_again)
-    ring_due_ = std::min(ring_due_, now_ + std::max<Duration>(*decision.look_again, 1ms));
+  if (decision.look_again) ring_due_ = std::min(ring_due_, now_ + std::max<Duration>(*decision.look_again, 1ms));
   if (!decision.wish) {
     campaign_.reset();
     return;
@@ -232,8 +230,8 @@ void Node::Impl::run_campaign() {
   Duration rtt{0};
   for (const Member& member : v.config->members) rtt = std::max(rtt, swim_.rtt(member.id));
   const Duration per_rank = std::max<Duration>(10ms, 3 * rtt + 4ms);
-  const Time start = std::max({campaign_->first_seen + campaign_->wish.rank * per_rank,
-                               now_ + campaign_->wish.wait, objection_until_});
+  const Time start = std::max(
+      {campaign_->first_seen + campaign_->wish.rank * per_rank, now_ + campaign_->wish.wait, objection_until_});
   if (!campaign_->canvassing && now_ < start) {
     ring_due_ = std::min(ring_due_, start);
     return;
@@ -295,8 +293,7 @@ void Node::Impl::judge_canvass() {
   }
   // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its
   // say.
-  const bool hearsay =
-      names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
+  const bool hearsay = names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
   if (concur < majority(head)) return;
   if (hearsay && c.answers.size() < voters(head).size() && now_ - c.canvass_began < kCanvassPatience) return;
   ChainOut out = chain_out();
@@ -380,8 +377,7 @@ void Node::Impl::handle(const Command& command) {
   }
   PendingCommand pending{command, now_ + kCommandLimit, command.name == "pause", {}};
   if (command.name == "pause") {
-    pending.pause = {true, settings.name, argument("reason"),
-                     std::strtoull(argument("for_ms").c_str(), nullptr, 10)};
+    pending.pause = {true, settings.name, argument("reason"), std::strtoull(argument("for_ms").c_str(), nullptr, 10)};
   } else if (command.name == "resume") {
     if (!foreign_.empty()) {
       // What was changed by hand may be put right again.
@@ -425,9 +421,9 @@ void Node::Impl::run_commands() {
     if (chain.proposing() || !chain.confirmed()) return;
     Config next = head;
     next.paused = pending.pause;
-    next.reason = pending.wants_pause ? "paused by " + settings.name +
-                                            (pending.pause.reason.empty() ? "" : ": " + pending.pause.reason)
-                                      : "resumed by " + settings.name;
+    next.reason = pending.wants_pause
+                      ? "paused by " + settings.name + (pending.pause.reason.empty() ? "" : ": " + pending.pause.reason)
+                      : "resumed by " + settings.name;
     next.evidence_class = to_string(Evidence::command);
     next.proposer = settings.name;
     assign_votes(next, healthy_agents(view()));

@@ -86,8 +86,7 @@ void Node::Impl::note_start() {
   // A server that runs in a ring before there is one for us: whatever its read_only is, it is not ours.
   const bool before_us = chain.head() == nullptr && running;
   set_marker("read_only", state.read_only && !before_us ? std::to_string(state.started_unix_s) : "");
-  log(LogLevel::info,
-      "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
+  log(LogLevel::info, "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
 }
 
 // Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
@@ -142,12 +141,10 @@ std::optional<NodeRecord> Node::Impl::wanted_source() const {
   const NodeRecord* record = facts_.find(*up);
   const bool agent = swim_.liveness(*up) == Liveness::alive && !swim_.unanswered_since(*up, now_).has_value();
   if (agent)
-    return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty()
-               ? std::optional(*record)
-               : std::nullopt;
+    return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() ? std::optional(*record)
+                                                                                            : std::nullopt;
   const auto seen = seen_.find(*up);
-  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh)
-    return std::nullopt;
+  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return std::nullopt;
   NodeRecord out = record == nullptr ? NodeRecord{} : *record;
   out.executed = seen->second.looked->executed;
   if (!seen->second.looked->purged.empty())
@@ -173,22 +170,19 @@ Situation Node::Impl::situation() const {
   s.unfit = unfit_;
   s.read_only_is_ours = same_start(chain.marker("read_only"));
   s.link_verified = repair_.link_verified();
-  s.fence_without_quorum = settings.read_only_without_quorum && quorum_lost_since_ &&
-                           now_ - *quorum_lost_since_ > settings.silence;
-  s.link_settings = {
-      settings.replication_user,
-      settings.replication_password,
-      tls_of(settings.replication_tls),
-      settings.replication_ca,
-      static_cast<std::uint32_t>(settings.heartbeat_period.count() / 1000),
-      static_cast<std::uint32_t>(std::max<std::int64_t>(1, settings.connect_retry.count() / 1'000'000))};
+  s.fence_without_quorum =
+      settings.read_only_without_quorum && quorum_lost_since_ && now_ - *quorum_lost_since_ > settings.silence;
+  s.link_settings = {settings.replication_user,
+                     settings.replication_password,
+                     tls_of(settings.replication_tls),
+                     settings.replication_ca,
+                     static_cast<std::uint32_t>(settings.heartbeat_period.count() / 1000),
+                     static_cast<std::uint32_t>(std::max<std::int64_t>(1, settings.connect_retry.count() / 1'000'000))};
   return s;
 }
 
 void Node::Impl::run_repair() {
-  if (chain.head() == nullptr || own_member() == nullptr || !server_.state() ||
-      settings.role == Role::witness)
-    return;
+  if (chain.head() == nullptr || own_member() == nullptr || !server_.state() || settings.role == Role::witness) return;
   if (!server_.up()) {
     repair_.link_unverified();
     return;
@@ -202,8 +196,7 @@ void Node::Impl::run_repair() {
     set_marker("unsafe", unsafe_);
     log(LogLevel::error, unsafe_);
   }
-  if (const auto up = upstream(*chain.head(), self()); up && !source && !plan_.link_fits)
-    look(*up, kLookUrgent);
+  if (const auto up = upstream(*chain.head(), self()); up && !source && !plan_.link_fits) look(*up, kLookUrgent);
 
   if (plan_.foreign.empty()) {
     foreign_since_.reset();
@@ -222,9 +215,8 @@ void Node::Impl::run_repair() {
   }
   if (repair_.link_verified() && plan_.link_fits) acted_epoch_ = chain.head()->epoch;
 
-  const bool pausing =
-      chain.head()->paused.on ||
-      std::any_of(commands_.begin(), commands_.end(), [](const PendingCommand& c) { return c.wants_pause; });
+  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
+                                                              [](const PendingCommand& c) { return c.wants_pause; });
   const bool always = plan_.deed == Deed::stop_link ||
                       (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || s.fence_without_quorum));
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
@@ -260,8 +252,8 @@ void Node::Impl::follow_way_back() {
   if (!start_checked_) return back_to(Phase::checking);
   const auto up = upstream(*chain.head(), self());
   const Link* link = server_.link();
-  const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running &&
-                       link->sql_running && server_.state()->read_only;
+  const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running &&
+                       server_.state()->read_only;
   const NodeRecord* source = up ? facts_.find(*up) : nullptr;
   if (!running || source == nullptr) return back_to(Phase::following);
   // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target
@@ -305,8 +297,8 @@ std::vector<ProblemFact> Node::Impl::own_problems() const {
   std::vector<ProblemFact> out;
   for (const Finding& finding : findings_) {
     if (out.size() == kProblemsMax) break;
-    out.push_back({static_cast<std::uint8_t>(finding.severity == Finding::Severity::error ? 1 : 0),
-                   finding.code, finding.text + ": " + finding.mend});
+    out.push_back({static_cast<std::uint8_t>(finding.severity == Finding::Severity::error ? 1 : 0), finding.code,
+                   finding.text + ": " + finding.mend});
   }
   if (chain.head() != nullptr) {
     for (const auto& [id, seen] : seen_) {

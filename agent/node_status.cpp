@@ -11,8 +11,7 @@ std::string seconds(Duration d) {
   return std::to_string(d.count() / 1'000'000) + " s";
 }
 
-void add(Snapshot& snapshot, const char* severity, const char* code, const std::string& node,
-         std::string text) {
+void add(Snapshot& snapshot, const char* severity, const char* code, const std::string& node, std::string text) {
   snapshot.problems.push_back({severity, code, node, std::move(text)});
 }
 
@@ -82,8 +81,7 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   }
   std::vector<const NodeRecord*> others;
   for (const Member& other : chain.head()->members) {
-    if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id)
-      others.push_back(r);
+    if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id) others.push_back(r);
   }
   if (!member.in) v.stranded = own_missing_elsewhere(*record, others);
   return v;
@@ -93,8 +91,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
   const Config& head = *chain.head();
   if (!chain.broken().empty()) {
     add(s, "critical", "split_chain", "",
-        chain.broken() +
-            ": two clusters share one identity; nothing is changed until one of them is taken away");
+        chain.broken() + ": two clusters share one identity; nothing is changed until one of them is taken away");
   }
   if (!s.quorum_held) {
     std::string missing;
@@ -122,11 +119,9 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
           "the agent of " + v.name + " was stopped; its server cannot be watched or repointed");
     if (!v.in && v.role == "ring") {
       std::string text = v.name + " is out: " + (v.reason.empty() ? "not taken in yet" : v.reason);
-      if (record != nullptr && !record->health_why.empty() && v.mysql != "up")
-        text += " (" + record->health_why + ")";
+      if (record != nullptr && !record->health_why.empty() && v.mysql != "up") text += " (" + record->health_why + ")";
       if (out != out_since_.end()) text += " for " + seconds(now - out->second);
-      if (v.phase == "settling" && v.rejoin_in_ms)
-        text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
+      if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
       add(s, "warning", "node_out", v.name, text);
     }
@@ -163,8 +158,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     } else if (link->io != "running" || link->sql != "running") {
       add(s, "critical", link->sql != "running" ? "applier_stopped" : "link_down", v.name,
           v.name + " <- " + link->node + ": io " + link->io + ", sql " + link->sql +
-              (link->error.empty() ? ""
-                                   : ", error " + std::to_string(link->error_number) + ": " + link->error));
+              (link->error.empty() ? "" : ", error " + std::to_string(link->error_number) + ": " + link->error));
     }
   }
 }
@@ -197,8 +191,7 @@ Snapshot Node::Impl::snapshot(Time now) const {
   s.quorum_held = s.quorum_reachable >= s.quorum_needed;
   s.paused = head.paused.on;
   if (s.paused)
-    s.paused_why =
-        "paused by " + head.paused.by + (head.paused.reason.empty() ? "" : ": " + head.paused.reason);
+    s.paused_why = "paused by " + head.paused.by + (head.paused.reason.empty() ? "" : ": " + head.paused.reason);
   for (const NodeId& id : ring(head)) s.ring.push_back(name_of(id));
   for (const Member& member : head.members) s.nodes.push_back(node_view(member, now));
   add_problems(s, now);
@@ -218,8 +211,8 @@ Snapshot Node::Impl::snapshot(Time now) const {
     s.self_why = "this node is out of the ring" +
                  (me != nullptr && !me->out_class.empty() ? ": " + me->out_class : std::string());
   else if (!s.self_up)
-    s.self_why = std::string("MySQL is ") + to_string(server_.health()) +
-                 (server_.why().empty() ? "" : ": " + server_.why());
+    s.self_why =
+        std::string("MySQL is ") + to_string(server_.health()) + (server_.why().empty() ? "" : ": " + server_.why());
   else if (read_only)
     s.self_why = "MySQL is read_only";
   for (const Statement& statement : plan_.statements) s.plan.push_back(statement.shown);

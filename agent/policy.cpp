@@ -61,8 +61,7 @@ LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accu
   if (!followers.empty() && member != nullptr && member->in) {
     const NodeId& successor = followers.front();
     if (successor == view.self) {
-      if (view.link_source == accused && view.link != LinkSays::nothing)
-        return {view.link, view.link_quiet_for};
+      if (view.link_source == accused && view.link != LinkSays::nothing) return {view.link, view.link_quiet_for};
     } else if (const PeerView* other = peer(view, successor);
                other != nullptr && agent_answers(*other) && other->record) {
       for (const LinkFact& link : other->record->links) {
@@ -134,8 +133,7 @@ Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& w
       return {Charge{Evidence::refused, 0us}, false};
     if (accused.port == EdgeState::ok) return {};
   }
-  const Duration agent_wait =
-      accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
+  const Duration agent_wait = accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
   return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, false};
 }
 
@@ -196,8 +194,7 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
     again = false;
     for (const NodeId& id : ring(next)) {
       const PeerView* p = peer(view, id);
-      const bool silent =
-          id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
+      const bool silent = id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
       if (!silent || upstream(next, id) == upstream(*view.config, id)) continue;
       if (ring(next).size() < 2) return;
       items.push_back({id, Evidence::headless});
@@ -227,9 +224,8 @@ void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
   const auto last = most_advanced(view, accused);
   if (!last) return;
   *next.find(*last) = *view.config->find(*last);
-  items.erase(
-      std::remove_if(items.begin(), items.end(), [&](const CanvassItem& i) { return i.node == *last; }),
-      items.end());
+  items.erase(std::remove_if(items.begin(), items.end(), [&](const CanvassItem& i) { return i.node == *last; }),
+              items.end());
 }
 
 std::string name_of(const Config& config, const NodeId& id) {
@@ -280,8 +276,7 @@ std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
 Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
   std::vector<NodeId> healthy = healthy_agents(view);
   for (const CanvassItem& item : items) {
-    if (item.evidence != Evidence::silent && item.evidence != Evidence::refused &&
-        item.evidence != Evidence::headless)
+    if (item.evidence != Evidence::silent && item.evidence != Evidence::refused && item.evidence != Evidence::headless)
       continue;
     healthy.erase(std::remove(healthy.begin(), healthy.end(), item.node), healthy.end());
   }
@@ -392,8 +387,7 @@ std::optional<Wish> wish_return(const View& view) {
   Config next = successor_of(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
-    if (member.in || member.role != Role::ring || !ready(view, member.id) ||
-        !hold_back(view, member.id).empty())
+    if (member.in || member.role != Role::ring || !ready(view, member.id) || !hold_back(view, member.id).empty())
       continue;
     put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
@@ -519,8 +513,7 @@ Judgement judge(const View& view, const CanvassItem& item) {
       if (self) return {Opinion::object, "I am alive", false};
       if (view.up_for < view.silence) return {Opinion::abstain, "I have been up for too short a time", false};
       if (p->silent_for < view.silence / 2) return {Opinion::object, name + " answered me lately", false};
-      if (item.evidence == Evidence::silent && view.link_source == item.node &&
-          view.link == LinkSays::alive) {
+      if (item.evidence == Evidence::silent && view.link_source == item.node && view.link == LinkSays::alive) {
         return {Opinion::object, "my link to " + name + " is alive", false};
       }
       return {Opinion::concur, "", false};

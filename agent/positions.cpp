@@ -12,8 +12,7 @@ GtidSet read(std::uint8_t flavor, const std::string& text) {
 
 // How transactions that originated at this server are named in a vector.
 std::string origin_of(const NodeRecord& record) {
-  return static_cast<Flavor>(record.flavor) == Flavor::mysql ? record.server_uuid
-                                                             : std::to_string(record.server_id);
+  return static_cast<Flavor>(record.flavor) == Flavor::mysql ? record.server_uuid : std::to_string(record.server_id);
 }
 
 GtidSet union_of(std::uint8_t flavor, const std::vector<const NodeRecord*>& records) {
@@ -44,8 +43,7 @@ std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<c
   return static_cast<std::int64_t>(own.subtract(union_of(record.flavor, others)).count());
 }
 
-std::int64_t own_lost(const NodeRecord& owner, const std::string& have,
-                      const std::vector<const NodeRecord*>& others) {
+std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others) {
   const GtidSet known = union_of(owner.flavor, others).restricted_to_origin(origin_of(owner));
   return static_cast<std::int64_t>(known.subtract(read(owner.flavor, have)).count());
 }

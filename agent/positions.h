@@ -22,8 +22,7 @@ std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<c
 
 // Transactions that originated at `owner` (its server_id or server_uuid), stand in some of `others`, and are
 // missing in `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
-std::int64_t own_lost(const NodeRecord& owner, const std::string& have,
-                      const std::vector<const NodeRecord*>& others);
+std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others);
 
 // What of `vector` a server with `position` lacks, as text for people; "" if nothing.
 std::string missing_text(std::uint8_t flavor, const std::string& position, const std::string& vector);

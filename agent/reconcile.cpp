@@ -43,8 +43,7 @@ std::string foreign_change(const Situation& s, const Link& link, const std::opti
     return "the link was pointed at " + link.source.str() + " by hand; `ringagent resume` puts it back";
   }
   if (stopped_without_error(link)) {
-    const char* what =
-        link.io == IoState::stopped ? (link.sql_running ? "receiving" : "replication") : "applying";
+    const char* what = link.io == IoState::stopped ? (link.sql_running ? "receiving" : "replication") : "applying";
     return std::string(what) + " was stopped by hand; `ringagent resume` starts it again";
   }
   return {};
@@ -52,8 +51,8 @@ std::string foreign_change(const Situation& s, const Link& link, const std::opti
 
 std::string sql_error_text(const Link& link) {
   return "the applier stopped on error " + std::to_string(link.sql_errno) +
-         (link.sql_transaction.empty() ? "" : " at transaction " + link.sql_transaction) + ": " +
-         link.sql_error + " (never skipped by RingAgent: mend the row, then START the replica)";
+         (link.sql_transaction.empty() ? "" : " at transaction " + link.sql_transaction) + ": " + link.sql_error +
+         " (never skipped by RingAgent: mend the row, then START the replica)";
 }
 
 // Why this server must not be touched at all, or "".
@@ -109,15 +108,14 @@ Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, 
   if (link.io != IoState::stopped && link.sql_running) {
     plan.link_fits = true;
     if (link.io == IoState::connecting && link.io_errno != 0) {
-      plan.why =
-          "connecting to " + source.name + ": error " + std::to_string(link.io_errno) + ": " + link.io_error;
+      plan.why = "connecting to " + source.name + ": error " + std::to_string(link.io_errno) + ": " + link.io_error;
     }
     return plan;
   }
   if (auto no = source_unfit(s, &link, source)) return *no;
-  plan = link.sql_running ? deed(Deed::start_receiver, dialect.start_receiver(),
-                                 "start receiving from " + source.name + " again")
-                          : deed(Deed::start_link, dialect.start_link(), "start following " + source.name);
+  plan = link.sql_running
+             ? deed(Deed::start_receiver, dialect.start_receiver(), "start receiving from " + source.name + " again")
+             : deed(Deed::start_link, dialect.start_link(), "start following " + source.name);
   if (link.io_errno != 0)
     plan.why += " (stopped by error " + std::to_string(link.io_errno) + ": " + link.io_error + ")";
   plan.source = source.mysql;
@@ -132,9 +130,8 @@ Plan without_upstream(const Situation& s, const Dialect& dialect, const Link* li
     plan.why = "there is nobody to follow";
     return plan;
   }
-  Plan plan =
-      deed(Deed::stop_link, dialect.stop_receiving(),
-           "stop following " + name_at(*s.config, link->source) + ": it is out of the ring and not checked");
+  Plan plan = deed(Deed::stop_link, dialect.stop_receiving(),
+                   "stop following " + name_at(*s.config, link->source) + ": it is out of the ring and not checked");
   plan.drain = mariadb && link->sql_running;
   plan.source = link->source;
   return plan;
@@ -146,8 +143,7 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   const auto up = upstream(*s.config, s.self);
   const Member* source = up ? s.config->find(*up) : nullptr;
   if (link != nullptr) {
-    const std::string by_hand =
-        foreign_change(s, *link, source ? std::optional<Address>(source->mysql) : std::nullopt);
+    const std::string by_hand = foreign_change(s, *link, source ? std::optional<Address>(source->mysql) : std::nullopt);
     if (!by_hand.empty()) {
       Plan plan = blocked(by_hand);
       plan.foreign = by_hand;
@@ -210,9 +206,8 @@ const char* to_string(Deed deed) {
 }
 
 std::string Intent::text() const {
-  return source.empty()
-             ? ""
-             : source.str() + "|" + (working ? "working" : "done") + "|" + std::to_string(started_unix_s);
+  return source.empty() ? ""
+                        : source.str() + "|" + (working ? "working" : "done") + "|" + std::to_string(started_unix_s);
 }
 
 Intent Intent::parse(const std::string& text) {
@@ -247,8 +242,7 @@ Plan reconcile(const Situation& s) {
   }
   Plan plan = link_plan(s, *dialect);
   if (plan.deed != Deed::none || plan.blocked || !plan.link_fits) return plan;
-  if (s.server->version.flavor == Flavor::mariadb && self->role == Role::ring &&
-      !knows_own_domain(*s.server)) {
+  if (s.server->version.flavor == Flavor::mariadb && self->role == Role::ring && !knows_own_domain(*s.server)) {
     return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
   }
   const bool linked = s.link_verified || !upstream(*s.config, s.self);

@@ -48,7 +48,7 @@ struct Situation {
   NodeId self;
   const ServerState* server = nullptr;
   const NodeRecord* source = nullptr;  // of the wanted upstream; null: it is not known to answer
-  bool old_source_well = false;  // the present source is in the ring and its server up: it can give all again
+  bool old_source_well = false;        // the present source is in the ring and its server up: it can give all again
   Intent intent;
   bool start_checked = false;  // this start of mysqld was compared with what the others have
   bool adopted = false;        // it was up and writable before this agent ever saw it: leave it so

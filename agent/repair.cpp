@@ -104,13 +104,12 @@ void Repair::verify(const LocalServer& server, Time now, RepairOut& out) {
     return;
   }
   if (link == nullptr || link->source != plan_.source) {
-    give_up("the link does not point at " + plan_.source.str() + " after the statements were answered", now,
-            out);
+    give_up("the link does not point at " + plan_.source.str() + " after the statements were answered", now, out);
     return;
   }
   if (link->io == IoState::stopped && link->io_errno != 0) {
-    give_up("the link to " + plan_.source.str() + " stopped with error " + std::to_string(link->io_errno) +
-                ": " + link->io_error,
+    give_up("the link to " + plan_.source.str() + " stopped with error " + std::to_string(link->io_errno) + ": " +
+                link->io_error,
             now, out);
     return;
   }

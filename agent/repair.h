@@ -32,8 +32,7 @@ class Repair {
  public:
   // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing
   // forbids acting.
-  void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now,
-               RepairOut& out);
+  void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out);
   void on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out);
 
   bool busy() const { return state_ != State::idle; }

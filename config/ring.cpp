@@ -205,8 +205,7 @@ Member* Config::find(const NodeId& id) {
   return const_cast<Member*>(std::as_const(*this).find(id));
 }
 const Member* Config::find(std::string_view name) const {
-  const auto found =
-      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == name; });
+  const auto found = std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.name == name; });
   return found == members.end() ? nullptr : &*found;
 }
 Member* Config::find(std::string_view name) {
@@ -358,8 +357,8 @@ Result<Config> parse_config(std::string_view bytes) {
 
 Hash hash_bytes(std::string_view bytes) {
   Hash out;
-  crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
-                     bytes.size(), nullptr, 0);
+  crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+                     nullptr, 0);
   return out;
 }
 

@@ -35,8 +35,7 @@ std::string Uuid::str() const {
 
 Result<Uuid> Uuid::parse(std::string_view text) {
   const auto bad = [&] {
-    return fail("\"" + std::string(text) +
-                "\" is no UUID; one looks like 123e4567-e89b-12d3-a456-426614174000");
+    return fail("\"" + std::string(text) + "\" is no UUID; one looks like 123e4567-e89b-12d3-a456-426614174000");
   };
   Uuid out;
   std::size_t at = 0;

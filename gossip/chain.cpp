@@ -5,8 +5,7 @@
 namespace ringagent {
 namespace {
 
-constexpr Duration kResend =
-    40ms;  // several round trips and fsyncs on a LAN; a lost datagram costs one of these
+constexpr Duration kResend = 40ms;       // several round trips and fsyncs on a LAN; a lost datagram costs one of these
 constexpr Duration kProposalLimit = 3s;  // then policy looks again whether it still wants this
 constexpr Duration kFinishAfter = 2s;    // an accepted, undecided value must not lie in wait for weeks
 constexpr Duration kFinishPerRank = 500ms;
@@ -67,8 +66,7 @@ Instance Chain::instance() const {
 std::vector<NodeId> Chain::acceptors() const {
   if (head_) return voters(*head_);
   std::vector<NodeId> out;
-  for (const std::string& name : settings_.initial)
-    out.push_back(formation_acceptor(settings_.cluster, name));
+  for (const std::string& name : settings_.initial) out.push_back(formation_acceptor(settings_.cluster, name));
   return out;
 }
 
@@ -127,9 +125,8 @@ bool Chain::fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut&
     if (id != acceptor) continue;
     if (version.boot < seen.boot || version.seq < seen.seq) {
       if (version.boot < seen.boot || version.seq + 16 < seen.seq) {
-        out.log.push_back(
-            "not counting a vote of " + acceptor.str() +
-            ": its state directory is older than one it has voted with before (restored from a copy?)");
+        out.log.push_back("not counting a vote of " + acceptor.str() +
+                          ": its state directory is older than one it has voted with before (restored from a copy?)");
       }
       return false;
     }
@@ -159,8 +156,8 @@ void Chain::propose(Config next, Time now, ChainOut& out) {
   start_ballot(now, out);
 }
 
-void Chain::propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id,
-                              std::string reason, Time now, ChainOut& out) {
+void Chain::propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason,
+                              Time now, ChainOut& out) {
   if (proposal_ || head_ || !formation_conflict().empty()) return;
   proposal_.emplace();
   proposal_->formation = true;
@@ -240,8 +237,8 @@ std::optional<Config> Chain::formation_value(ChainOut& out) const {
   const std::vector<Candidate> candidates = proposal_->proposer->candidates();
   std::vector<NodeId> all;
   for (const std::string& name : proposal_->home_order) {
-    const auto found = std::find_if(candidates.begin(), candidates.end(),
-                                    [&](const Candidate& c) { return c.name == name; });
+    const auto found =
+        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.name == name; });
     if (found == candidates.end()) {
       out.log.push_back("formation: no promise of " + name + " carries its identity; trying again");
       return std::nullopt;
@@ -300,8 +297,8 @@ bool Chain::answer_from_chain(const NodeId& from, const Instance& asked, Time no
   } else if (behind(head_id_, Head{asked.generation, asked.epoch, {}})) {
     on_head(from, Head{asked.generation, asked.epoch, asked.parent}, now, out);
   } else if (head_) {
-    broken_ = "two different configs carry the number " + std::to_string(own.generation) + "." +
-              std::to_string(own.epoch);
+    broken_ =
+        "two different configs carry the number " + std::to_string(own.generation) + "." + std::to_string(own.epoch);
   } else {
     out.log.push_back("formation: " + from.str() + " was given another [ring] initial list or cluster name");
   }
@@ -321,13 +318,7 @@ void Chain::handle(const NodeId& from, const Prepare& m, Time now, ChainOut& out
     return;
   }
   store_acceptor(acceptor, out);
-  Promise say{m.instance,
-              m.ballot,
-              *self,
-              acceptor.accepted,
-              acceptor.value,
-              std::nullopt,
-              {state_.boot, state_.seq}};
+  Promise say{m.instance, m.ballot, *self, acceptor.accepted, acceptor.value, std::nullopt, {state_.boot, state_.seq}};
   if (!head_) say.candidate = candidate_;
   if (from == state_.self) {
     handle(from, say, now, out);
@@ -391,8 +382,7 @@ bool Chain::fits(const Config& config, ChainOut& out) const {
     return false;
   }
   if (head_ || config.find(state_.self) != nullptr) return true;
-  out.log.push_back(
-      "the cluster exists already and this node is not a member of it (its state directory is new?)");
+  out.log.push_back("the cluster exists already and this node is not a member of it (its state directory is new?)");
   return false;
 }
 
@@ -405,8 +395,7 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
   }
   const Head next{config->generation, config->epoch, hash_bytes(bytes)};
   if (head_ && !behind(head_id_, next)) {
-    if (next.generation == head_id_.generation && next.epoch == head_id_.epoch &&
-        next.hash != head_id_.hash) {
+    if (next.generation == head_id_.generation && next.epoch == head_id_.epoch && next.hash != head_id_.hash) {
       broken_ = "two different configs carry the number " + std::to_string(next.generation) + "." +
                 std::to_string(next.epoch);
     }
@@ -444,8 +433,8 @@ void Chain::handle(const NodeId&, const Decided& m, Time now, ChainOut& out) {
     if (!config) continue;
     const bool gap = head_ && config->generation == head_id_.generation && config->epoch > head_id_.epoch + 1;
     if (gap && m.configs.size() < 2) {
-      pull_due_ = std::min(
-          pull_due_, now);  // a lone decision that we cannot place: the next packet's head pulls the rest
+      pull_due_ =
+          std::min(pull_due_, now);  // a lone decision that we cannot place: the next packet's head pulls the rest
       return;
     }
     adopt(m.configs[i], out);
@@ -467,8 +456,7 @@ void Chain::handle(const NodeId& from, const Pull& m, Time, ChainOut& out) {
 
 void Chain::on_head(const NodeId& from, const Head& head, Time now, ChainOut& out) {
   if (head.epoch == 0) return;
-  if (head_ && head.generation == head_id_.generation && head.epoch == head_id_.epoch &&
-      head.hash != head_id_.hash) {
+  if (head_ && head.generation == head_id_.generation && head.epoch == head_id_.epoch && head.hash != head_id_.hash) {
     broken_ = "config " + std::to_string(head.epoch) + " differs between this node and " + from.str();
     return;
   }
@@ -542,8 +530,7 @@ void Chain::tick(Time now, ChainOut& out) {
   }
   const auto self = own_acceptor();
   if (proposal_ || !head_ || !accepted_since_ || !self) {
-    if (!accepted_since_ && head_ && acceptor_state().accepted.round != 0)
-      accepted_since_ = now;  // after a restart
+    if (!accepted_since_ && head_ && acceptor_state().accepted.round != 0) accepted_since_ = now;  // after a restart
     return;
   }
   const std::vector<NodeId> all = acceptors();

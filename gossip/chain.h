@@ -63,8 +63,8 @@ class Chain {
 
   // Formation: asks all of `initial`, and builds config 1 from the candidates in their promises, in
   // `home_order`.
-  void propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason,
-                         Time now, ChainOut& out);
+  void propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason, Time now,
+                         ChainOut& out);
   void set_candidate(Candidate candidate) { candidate_ = std::move(candidate); }
   // A changed [ring] initial after this node has voted on the old one; "" if all is well.
   std::string formation_conflict() const;

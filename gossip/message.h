@@ -78,14 +78,7 @@ struct ProblemFact {
 };
 
 // Where a node that is out stands on its way back.
-enum class Phase : std::uint8_t {
-  none = 0,
-  checking = 1,
-  following = 2,
-  settling = 3,
-  ready = 4,
-  refused = 5
-};
+enum class Phase : std::uint8_t { none = 0, checking = 1, following = 2, settling = 3, ready = 4, refused = 5 };
 const char* to_string(Phase phase);
 
 // The record that each node owns about itself; only its owner ever changes it.
@@ -100,7 +93,7 @@ struct NodeRecord {
 
   MysqlHealth health = MysqlHealth::unknown;
   std::string health_why;
-  std::string unsafe;  // why this start of mysqld must not be in the ring (lost tail ...); "" if it may
+  std::string unsafe;               // why this start of mysqld must not be in the ring (lost tail ...); "" if it may
   std::int64_t started_unix_s = 0;  // names this start of mysqld
   std::uint8_t flavor = 0;          // mysql/server.h Flavor
   std::string mysql_version;
@@ -119,8 +112,8 @@ struct NodeRecord {
   std::vector<EdgeFact> edges;
   std::vector<ProblemFact> problems;
 
-  std::string blocked;  // why a wanted repoint is not done: "" if nothing is wanted or all goes well
-  std::string foreign;  // an operator changed the link by hand: what was seen
+  std::string blocked;            // why a wanted repoint is not done: "" if nothing is wanted or all goes well
+  std::string foreign;            // an operator changed the link by hand: what was seen
   std::uint64_t acted_epoch = 0;  // the newest epoch that this node's link satisfies, verified
   Phase phase = Phase::none;
   std::uint64_t rejoin_in_ms = 0;
@@ -332,9 +325,8 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
-using Body =
-    std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
-                 Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello>;
+using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
+                          Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello>;
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {

@@ -59,8 +59,7 @@ void Proposer::start_accepting(std::string value) {
 }
 
 bool Proposer::on_accepted(const Accepted& accepted) {
-  if (phase_ != Phase::accepting || !counts(accepted.instance, accepted.ballot, accepted.acceptor))
-    return false;
+  if (phase_ != Phase::accepting || !counts(accepted.instance, accepted.ballot, accepted.acceptor)) return false;
   accepts_.insert(accepted.acceptor);
   if (accepts_.size() < quorum_) return false;
   phase_ = Phase::chosen;

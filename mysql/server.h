@@ -97,13 +97,13 @@ struct ServerState {
 
 // How a call to a server failed. The kind is what decisions are made on; number and text are for people.
 enum class SqlErrorKind : std::uint8_t {
-  refused,  // nobody listens: ECONNREFUSED (2002, 2003 with that errno)
-  missing,  // no socket file (ENOENT): proves nothing about the process, somebody may have removed the file
+  refused,      // nobody listens: ECONNREFUSED (2002, 2003 with that errno)
+  missing,      // no socket file (ENOENT): proves nothing about the process, somebody may have removed the file
   unreachable,  // any other way in which no connection came about: time-out, no route, name not found
   lost,         // the connection broke (2006, 2013)
   timeout,      // our own deadline passed; the statement may still take effect
-  denied,  // the server answered and does not let us in or does not allow it (1045, 1040, 1227, 1142 ...)
-  server,  // the server answered with another error
+  denied,       // the server answered and does not let us in or does not allow it (1045, 1040, 1227, 1142 ...)
+  server,       // the server answered with another error
 };
 const char* to_string(SqlErrorKind kind);
 struct SqlError {
