@@ -6,13 +6,12 @@
 
 #include "gossip/message.h"
 
-// Forming a ring without a coordinator and without a first node: who may be joined to whom? (protocol.md
-// section 2)
+// Forming a ring without a coordinator and without a first node: who may be joined to whom? (protocol.md section 2)
 //
-// Intuition: nothing is decided before every name on the list has been heard and its server looked at.
-// Servers that are fresh, or of which each can still give what the others lack, are joined in the order of
-// the list. Servers that already run as a ring are adopted as they are: the order found becomes the home
-// order and nothing is touched. Anything else is named and refused. Pure.
+// Intuition: nothing is decided before every name on the list has been heard and its server looked at. Servers that are
+// fresh, or of which each can still give what the others lack, are joined in the order of the list. Servers that
+// already run as a ring are adopted as they are: the order found becomes the home order and nothing is touched.
+// Anything else is named and refused. Pure.
 namespace ringagent {
 
 struct Formation {

@@ -7,9 +7,9 @@
 
 // What this agent knows of its own mysqld: is it up, since when, what does its link say.
 //
-// Intuition: a poll that is answered proves everything; a poll that is not answered proves nothing by itself.
-// mysqld is `down` only if its process is gone or nobody listens any more, `hung` only if queries have gone
-// unanswered for hung_after, and `denied` if it answers but does not let us in: then it is alive.
+// Intuition: a poll that is answered proves everything; a poll that is not answered proves nothing by itself. mysqld is
+// `down` only if its process is gone or nobody listens any more, `hung` only if queries have gone unanswered for
+// hung_after, and `denied` if it answers but does not let us in: then it is alive.
 //
 // Invariants: `state` is the newest answered look; health never goes to `down` on a time-out. Pure.
 namespace ringagent {
@@ -18,12 +18,10 @@ class LocalServer {
  public:
   explicit LocalServer(Duration hung_after) : hung_after_(hung_after) {}
 
-  // Each returns true if health changed or a new start of mysqld was seen: then everybody should know at
-  // once.
+  // Each returns true if health changed or a new start of mysqld was seen: then everybody should know at once.
   bool on_poll(const Polled& polled, Time now);
   bool on_gone(const ServerGone& gone, Time now);
-  bool on_port(EdgeState port,
-               Time now);  // what our own advertised port says when the socket file is missing
+  bool on_port(EdgeState port, Time now);  // what our own advertised port says when the socket file is missing
   bool tick(Time now);
 
   void asked(Time now);  // a poll was sent

@@ -12,22 +12,20 @@
 #include "gossip/state.h"
 #include "mysql/server.h"
 
-// The whole agent as one machine without I/O: events in, effects out. The daemon and the simulator run this
-// very code.
+// The whole agent as one machine without I/O: events in, effects out. The daemon and the simulator run this very code.
 //
-// Intuition: everything that happens to an agent (a packet, a look at its server, the passing of time, a
-// command) is an Event; everything that it wants done is in the Effects. Between two steps nothing happens,
-// so what a person can reason about is one step.
+// Intuition: everything that happens to an agent (a packet, a look at its server, the passing of time, a command) is an
+// Event; everything that it wants done is in the Effects. Between two steps nothing happens, so what a person can
+// reason about is one step.
 //
 // The caller's duties, in this order, after each step:
-//  1. if `persist` is set: make `durable()` durable (abort on an error); nothing below starts before that is
-//  done;
+//  1. if `persist` is set: make `durable()` durable (abort on an error); nothing below starts before that is done;
 //  2. send `send`, in order; packets may be lost, doubled and reordered;
 //  3. start `sql`, `looks` and `ports`; each is answered by exactly one event, however late;
 //  4. write `history` and `log`, answer `replies`;
 //  5. call `step` with Tick no later than `next_due()`.
-// The agent has three conversations with servers that never wait for each other: polls (one at a time),
-// statements (one at a time) and looks at other members' servers.
+// The agent has three conversations with servers that never wait for each other: polls (one at a time), statements
+// (one at a time) and looks at other members' servers.
 namespace ringagent {
 
 struct NodeSettings {

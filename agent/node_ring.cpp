@@ -182,8 +182,8 @@ void Node::Impl::look(const NodeId& id, Duration period) {
   fx_->sql.push_back(LookRequest{id, member->mysql});
 }
 
-// Logs in to every other server now and then: so that this agent knows that the port did answer it once, and
-// that the replication account works there before it is needed.
+// Logs in to every other server now and then: so that this agent knows that the port did answer it once, and that the
+// replication account works there before it is needed.
 void Node::Impl::look_around() {
   if (settings.role == Role::witness || now_ - up_since_ < 2s) return;
   for (const Member& member : chain.head()->members) {
@@ -291,8 +291,7 @@ void Node::Impl::judge_canvass() {
     campaign_->canvassing = false;
     return;
   }
-  // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its
-  // say.
+  // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its say.
   const bool hearsay = names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
   if (concur < majority(head)) return;
   if (hearsay && c.answers.size() < voters(head).size() && now_ - c.canvass_began < kCanvassPatience) return;

@@ -106,9 +106,8 @@ void Node::Impl::check_start() {
   if (voters_known < majority(*chain.head())) return;
   recheck_due_ = now_ + kRecheck;
   const ServerState& state = *server_.state();
-  // read_only since the start: nothing can have been added, so the position at the start is what counts.
-  // Otherwise new writes may already hide the hole, and may already be known to others: then only the present
-  // position is fair.
+  // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
+  // writes may already hide the hole, and may already be known to others: then only the present position is fair.
   const bool exact = state.read_only && same_start(chain.marker("read_only")) && !state.at_start.empty();
   const std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
   if (lost == 0) {
@@ -133,8 +132,7 @@ bool Node::Impl::member_well(const NodeId& id) const {
          !swim_.unanswered_since(id, now_).has_value();
 }
 
-// The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login
-// there showed.
+// The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login there showed.
 std::optional<NodeRecord> Node::Impl::wanted_source() const {
   const auto up = upstream(*chain.head(), self());
   if (!up) return std::nullopt;
@@ -256,8 +254,7 @@ void Node::Impl::follow_way_back() {
                        server_.state()->read_only;
   const NodeRecord* source = up ? facts_.find(*up) : nullptr;
   if (!running || source == nullptr) return back_to(Phase::following);
-  // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target
-  // is set.
+  // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
   const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
   if (catch_up_target_.empty()) catch_up_target_ = source->executed;
   if (contains_all(flavor, server_.state()->executed, catch_up_target_)) {

@@ -21,8 +21,7 @@ const char* agent_word(Liveness liveness) {
 
 }  // namespace
 
-// How far `replica` is behind `source`, from when this agent learnt what (its own clock, no writes into
-// anybody's data).
+// How far `replica` is behind `source`, from when this agent learnt what (its own clock, no writes into anybody's data).
 std::optional<std::int64_t> Node::Impl::lag_of(const NodeId& replica, const NodeId& source, Time now) const {
   const NodeRecord* record = facts_.find(replica);
   const auto line = milestones_.find(source);

@@ -53,8 +53,8 @@ struct LinkWord {
   Duration quiet_for{0};
 };
 
-// The word of the database link to `accused`: its successor's own link if that successor's agent lives,
-// otherwise a fresh connection by whoever asks. `nothing` means: ask the port.
+// The word of the database link to `accused`: its successor's own link if that successor's agent lives, otherwise a
+// fresh connection by whoever asks. `nothing` means: ask the port.
 LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
   const auto followers = downstream(*view.config, accused);
   const Member* member = view.config->find(accused);
@@ -108,8 +108,7 @@ Hearing hear_own_agent(const View& view, const PeerView& accused, const LinkWord
   if (record.health == MysqlHealth::down) {
     const LinkVerdict link = verdict(word, view.silence);
     if (link.unknown) return {std::nullopt, true};
-    // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent
-    // that errs.
+    // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent that errs.
     const Duration grace = view.grace > accused.health_age ? view.grace - accused.health_age : Duration{0};
     return {Charge{Evidence::mysqld_down, std::max(grace, link.wait)}, false};
   }
@@ -178,8 +177,7 @@ void put_in(Config& next, const NodeId& id) {
   member->note.clear();
 }
 
-// Of `candidates` the one that is behind no other; if incomparable the one with most; a tie goes by home
-// order.
+// Of `candidates` the one that is behind no other; if incomparable the one with most; a tie goes by home order.
 std::optional<NodeId> most_advanced(const View& view, const std::vector<NodeId>& candidates) {
   std::optional<NodeId> best;
   for (const NodeId& id : candidates) {
@@ -302,8 +300,7 @@ void forget_old_flaps(const View& view, Config& next) {
   }
 }
 
-// ---------------------------------------------------------------- the three kinds of wishes, in order of
-// urgency
+// ---------------------------------------------------------------- the three kinds of wishes, in order of urgency
 
 struct Removals {
   std::vector<CanvassItem> items;
@@ -490,8 +487,7 @@ Judgement judge(const View& view, const CanvassItem& item) {
   };
   switch (item.evidence) {
     case Evidence::mysqld_down: {
-      // Only what arrived after the news of its death speaks against it; a look may be a little older than it
-      // seems.
+      // Only what arrived after the news of its death speaks against it; a look may be a little older than it seems.
       const bool mine_says_alive = !self && view.link == LinkSays::alive && view.link_source == item.node &&
                                    view.link_quiet_for + kLookSkew < p->health_age;
       if (mine_says_alive) return {Opinion::object, "my link to " + name + " is alive", false};

@@ -11,10 +11,10 @@
 
 // When may the ring be changed, and into what? (protocol.md section 4)
 //
-// Intuition: a wrong removal costs one needless repoint, a missed one breaks the ring; but the ring must
-// never be disturbed because the agents have trouble while the databases are fine. So an agent's opinion of
-// another *agent* is never enough: the database link has the last word. Whoever lost its upstream (the
-// orphan) proposes; the others are asked before Paxos starts, and each answers from what it has seen itself.
+// Intuition: a wrong removal costs one needless repoint, a missed one breaks the ring; but the ring must never be
+// disturbed because the agents have trouble while the databases are fine. So an agent's opinion of another *agent* is
+// never enough: the database link has the last word. Whoever lost its upstream (the orphan) proposes; the others are
+// asked before Paxos starts, and each answers from what it has seen itself.
 //
 // Everything here is a pure function of a View: what one agent knows at one moment. It remembers nothing.
 namespace ringagent {
@@ -85,15 +85,13 @@ Judgement judge(const View& view, const CanvassItem& item);
 // Members whose agent answers, as far as `view` knows: the ones that may vote.
 std::vector<NodeId> healthy_agents(const View& view);
 
-// True if `node` may be spliced in or serve as the last one: its server is up, safe, checked, and its agent
-// answers.
+// True if `node` may be spliced in or serve as the last one: its server is up, safe, checked, and its agent answers.
 bool usable(const View& view, const NodeId& node);
 
 // Own transactions of `node` that no other member is known to have.
 std::int64_t stranded_count(const View& view, const NodeId& node);
 
-// The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10
-// minutes at most.
+// The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10 minutes at most.
 Duration settle_time(Duration settle, std::uint32_t flaps);
 
 }  // namespace ringagent

@@ -6,12 +6,11 @@
 #include "gossip/message.h"
 #include "mysql/server.h"
 
-// Questions about position vectors that decisions need, asked of the records that agents gossip. A record
-// whose vector is empty or cannot be read counts as one that has nothing. Pure.
+// Questions about position vectors that decisions need, asked of the records that agents gossip. A record whose vector
+// is empty or cannot be read counts as one that has nothing. Pure.
 namespace ringagent {
 
-// True if `a` has everything that `b` has and more; if they are incomparable, true if `a` counts more
-// transactions.
+// True if `a` has everything that `b` has and more; if they are incomparable, true if `a` counts more transactions.
 bool ahead_of(const NodeRecord* a, const NodeRecord* b);
 
 // True if `have` (a vector of this flavour) contains all of `need`.
@@ -20,8 +19,8 @@ bool contains_all(std::uint8_t flavor, const std::string& have, const std::strin
 // Transactions that `record`'s server originated and that none of `others` has: an upper bound on MariaDB.
 std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others);
 
-// Transactions that originated at `owner` (its server_id or server_uuid), stand in some of `others`, and are
-// missing in `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
+// Transactions that originated at `owner` (its server_id or server_uuid), stand in some of `others`, and are missing in
+// `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others);
 
 // What of `vector` a server with `position` lacks, as text for people; "" if nothing.

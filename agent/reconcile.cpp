@@ -68,8 +68,8 @@ std::string unfit(const Situation& s, const Link* link) {
   return {};
 }
 
-// May the wanted source serve this server? Only what the source can no longer give matters; what it does not
-// have yet will come to it round the ring.
+// May the wanted source serve this server? Only what the source can no longer give matters; what it does not have yet
+// will come to it round the ring.
 std::optional<Plan> source_unfit(const Situation& s, const Link* link, const Member& source) {
   if (s.source == nullptr)
     return blocked("waiting for " + source.name + ": neither its agent nor its server has answered yet");

@@ -10,15 +10,13 @@
 
 // What should this agent do to its own server now? (protocol.md section 5)
 //
-// Intuition: level-triggered. The head says what the upstream should be, the last look says what it is, and
-// the difference is one deed: a short list of statements, or a reason why not. Nothing is remembered between
-// two looks but the small durable Intent, so a crash at any statement is followed by the same comparison and
-// the right rest.
+// Intuition: level-triggered. The head says what the upstream should be, the last look says what it is, and the
+// difference is one deed: a short list of statements, or a reason why not. Nothing is remembered between two looks but
+// the small durable Intent, so a crash at any statement is followed by the same comparison and the right rest.
 //
-// Invariants: a replication error is never skipped; a relay log that may hold the last transactions of a dead
-// source is never thrown away undrained; what an operator did by hand is left alone until `resume`; a server
-// that has not been checked since its start neither follows nor accepts writes that it did not accept before.
-// Pure.
+// Invariants: a replication error is never skipped; a relay log that may hold the last transactions of a dead source is
+// never thrown away undrained; what an operator did by hand is left alone until `resume`; a server that has not been
+// checked since its start neither follows nor accepts writes that it did not accept before. Pure.
 namespace ringagent {
 
 enum class Deed : std::uint8_t {

@@ -204,8 +204,7 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
   begin(plan, server, head, now, out);
 }
 
-// Drains and verifications are driven by the looks that `hurry` asks for; only the end of a back-off needs a
-// timer.
+// Drains and verifications are driven by the looks that `hurry` asks for; only the end of a back-off needs a timer.
 Time Repair::next_due(Time now) const {
   return state_ == State::idle && not_before_ > now ? not_before_ : Time::max();
 }

@@ -9,13 +9,13 @@
 
 // Carries out one plan at a time: drain, statements one after another, then a look whether it really worked.
 //
-// Intuition: reconcile says what is wanted at every look; this machine sees it through and gives up at once
-// when something else is wanted. A statement that does not come back in time may still take effect, so after
-// any failure the next look decides what is left to do.
+// Intuition: reconcile says what is wanted at every look; this machine sees it through and gives up at once when
+// something else is wanted. A statement that does not come back in time may still take effect, so after any failure the
+// next look decides what is left to do.
 //
-// Invariants: one statement under way at most; no statement of a plan after the head has moved; a drain waits
-// as long as it takes, with the link left as it is (mariadb.md 00); the intent is durable before the first
-// statement that touches the link. Pure.
+// Invariants: one statement under way at most; no statement of a plan after the head has moved; a drain waits as long as
+// it takes, with the link left as it is (mariadb.md 00); the intent is durable before the first statement that touches
+// the link. Pure.
 namespace ringagent {
 
 struct RepairOut {
@@ -30,16 +30,14 @@ struct RepairOut {
 
 class Repair {
  public:
-  // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing
-  // forbids acting.
+  // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing forbids acting.
   void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out);
   void on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out);
 
   bool busy() const { return state_ != State::idle; }
   // Every event or heartbeat counts now: poll as often as is sensible.
   bool hurry() const { return state_ == State::draining || state_ == State::verifying; }
-  // Since the last plan that touched the link something has arrived from the source (or there was no such
-  // plan).
+  // Since the last plan that touched the link something has arrived from the source (or there was no such plan).
   bool link_verified() const { return link_verified_; }
   void link_is_verified() { link_verified_ = true; }
   void link_unverified() { link_verified_ = false; }

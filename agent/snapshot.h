@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
-// What an agent knows at one moment, in the words of `ringagent status`: plain, immutable values that any
-// thread may read. `agent/node` makes them, `agent/status` renders them as JSON, table, picture and metrics
-// (contract.md).
+// What an agent knows at one moment, in the words of `ringagent status`: plain, immutable values that any thread may
+// read. `agent/node` makes them, `agent/status` renders them as JSON, table, picture and metrics (contract.md).
 namespace ringagent {
 
 struct ProblemView {

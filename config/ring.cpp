@@ -147,8 +147,7 @@ Member read_member(Reader& r) {
 
 // ---------------------------------------------------------------- the odd voter rule
 
-// Of an even number of healthy voters the one that is left out: out of the ring first, else the last in home
-// order.
+// Of an even number of healthy voters the one that is left out: out of the ring first, else the last in home order.
 NodeId spare_vote(const Config& config, const std::vector<NodeId>& healthy) {
   std::optional<NodeId> last;
   for (auto it = config.members.rbegin(); it != config.members.rend(); ++it) {

@@ -10,10 +10,9 @@
 
 // The one decided value: the ring config, and the pure functions that follow from it.
 //
-// Intuition: the whole cluster agrees on one small document, nothing else. It lists every member in HOME
-// ORDER (the intended order of the whole ring) with a flag `in`. The ring is what is left when the others are
-// struck out; everybody's upstream follows from the ring. A repair is a flag taken away, a splice a flag
-// given back.
+// Intuition: the whole cluster agrees on one small document, nothing else. It lists every member in HOME ORDER
+// (the intended order of the whole ring) with a flag `in`. The ring is what is left when the others are struck
+// out; everybody's upstream follows from the ring. A repair is a flag taken away, a splice a flag given back.
 //
 // Invariants:
 //  - (generation, epoch) orders configs; each names the hash of its parent, so a chain cannot be mixed.
@@ -42,8 +41,8 @@ struct Member {
   // Why it is out (a stable word of protocol.md section 4: mysqld_down, silent, ...) and in a sentence.
   std::string out_class;
   std::string note;
-  // The epoch that put it out, and the largest own-origin position that the deciders knew of: what is beyond
-  // it never left the node ("stranded").
+  // The epoch that put it out, and the largest own-origin position that the deciders knew of: what is beyond it
+  // never left the node ("stranded").
   std::uint64_t out_epoch = 0;
   std::string out_position;
   std::uint32_t flaps = 0;            // doubles the settling time each
@@ -67,10 +66,10 @@ struct Config {
   Hash parent{};                 // hash of the config before it
   std::vector<Member> members;   // in home order
   Pause paused;
-  std::string reason;          // one sentence: why this epoch exists
-  std::string evidence_class;  // the class of protocol.md section 4 that caused it, or formation, return,
-                               // command, votes
-  std::string proposer;        // node name
+  std::string reason;  // one sentence: why this epoch exists
+  std::string
+      evidence_class;    // the class of protocol.md section 4 that caused it, or formation, return, command, votes
+  std::string proposer;  // node name
   bool operator==(const Config&) const = default;
 
   const Member* find(const NodeId& id) const;
@@ -101,12 +100,11 @@ std::vector<NodeId> downstream_order(const Config& config, const NodeId& id);
 std::vector<NodeId> voters(const Config& config);
 std::size_t majority(const Config& config);
 
-// The odd voter rule (protocol.md section 1). `healthy` says whose *agent* answers; mysqld, `in` and settling
-// do not matter. Sets `vote` in `config` and `lost_vote_epoch` where a vote is taken away (to config.epoch).
+// The odd voter rule (protocol.md section 1). `healthy` says whose *agent* answers; mysqld, `in` and settling do
+// not matter. Sets `vote` in `config` and `lost_vote_epoch` where a vote is taken away (to config.epoch).
 //  - healthy ring, spare and witness members vote;
 //  - if they are two: the most recently lost voter stays one (where none was lost the first votes alone);
-//  - if they are four or more and even: one is left out: who is out of the ring already first, else the last
-//  ring or
+//  - if they are four or more and even: one is left out: who is out of the ring already first, else the last ring or
 //    spare member in home order, never a witness;
 //  - none healthy: the votes stay as they are.
 void assign_votes(Config& config, const std::vector<NodeId>& healthy);
@@ -114,8 +112,8 @@ void assign_votes(Config& config, const std::vector<NodeId>& healthy);
 // What is wrong with this config, or nothing.
 std::optional<Error> validate(const Config& config);
 
-// Canonical bytes: a format byte, then every field in declared order, integers big-endian, strings with a
-// 32-bit length. This is also the form in which a config travels and is stored.
+// Canonical bytes: a format byte, then every field in declared order, integers big-endian, strings with a 32-bit
+// length. This is also the form in which a config travels and is stored.
 std::string canonical_bytes(const Config& config);
 Result<Config> parse_config(std::string_view bytes);
 Hash hash_bytes(std::string_view bytes);  // BLAKE2b-256

@@ -11,12 +11,11 @@
 
 // ringagent.toml -> Settings: every key, its default and its limits (contract.md, "Config").
 //
-// Intuition: a DBA edits this file at night. So nothing is guessed and nothing is ignored: an unknown key, a
-// wrong type, a value out of range and a contradiction are errors, all of them are reported at once, each in
-// one line with the line number of the file, what is wrong and what would be right.
+// Intuition: a DBA edits this file at night. So nothing is guessed and nothing is ignored: an unknown key, a wrong type, a
+// value out of range and a contradiction are errors, all of them are reported at once, each in one line with the line
+// number of the file, what is wrong and what would be right.
 //
-// Invariants: a Settings value that was handed out is complete and consistent; passwords never print
-// themselves.
+// Invariants: a Settings value that was handed out is complete and consistent; passwords never print themselves.
 namespace ringagent {
 
 // A text that must not appear in a log, a plan or an error.
@@ -112,12 +111,11 @@ SettingsHost this_host();
 SettingsResult parse_settings(std::string_view text, const SettingsHost& host);
 SettingsResult load_settings(const std::string& path);
 
-// Of the settings that must be equal on every node (cluster, initial, failure, replication mode, heartbeat):
-// agents compare it and name who differs.
+// Of the settings that must be equal on every node (cluster, initial, failure, replication mode, heartbeat): agents
+// compare it and name who differs.
 std::uint64_t settings_fingerprint(const Settings& settings);
 
-// One row for each key, in the order of the file: the sample config and ringagent.toml(5) are printed from
-// it.
+// One row for each key, in the order of the file: the sample config and ringagent.toml(5) are printed from it.
 struct SettingsKey {
   std::string section;
   std::string name;

@@ -31,8 +31,7 @@ inline tl::unexpected<Error> fail(std::string text) {
   return tl::unexpected<Error>(Error{std::move(text)});
 }
 
-// How much a line of the log matters. Rooms hand their lines to a callback or to their effects; only the
-// daemon writes.
+// How much a line of the log matters. Rooms hand their lines to a callback or to their effects; only the daemon writes.
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
 // 128 random bits. Names a member for life (NodeId: made together with its state directory, never derived
@@ -47,8 +46,7 @@ struct Uuid {
 using NodeId = Uuid;
 using ClusterId = Uuid;
 
-// Where something listens: a host name or address literal, and a port. "[::1]:7946" and "db1:3306" both
-// parse.
+// Where something listens: a host name or address literal, and a port. "[::1]:7946" and "db1:3306" both parse.
 struct Address {
   std::string host;
   std::uint16_t port = 0;

@@ -118,8 +118,7 @@ std::string Chain::formation_conflict() const {
          "; restore that list, or run `ringagent init --abandon-formation` on every node";
 }
 
-// A peer whose store went back in time (a restored snapshot) may have forgotten a promise: its vote is not
-// counted.
+// A peer whose store went back in time (a restored snapshot) may have forgotten a promise: its vote is not counted.
 bool Chain::fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out) {
   for (auto& [id, seen] : state_.peers_seen) {
     if (id != acceptor) continue;

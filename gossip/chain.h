@@ -11,16 +11,16 @@
 // The chain of epochs: every config is decided by the voters of the one before it (Lamport, Malkhi, Zhou,
 // "Reconfiguring a State Machine", 2010, with alpha = 1). There is no leader; any member may propose.
 //
-// Intuition: all that the cluster ever agrees on is the next link of one chain. A node that lags pulls the
-// links that it lacks and checks that each names the hash of the one before. A node that has learnt config e
-// answers every question about an older instance with the chain itself, never with a promise: so nobody can
-// be talked into deciding the past again.
+// Intuition: all that the cluster ever agrees on is the next link of one chain. A node that lags pulls the links that
+// it lacks and checks that each names the hash of the one before. A node that has learnt config e answers every
+// question about an older instance with the chain itself, never with a promise: so nobody can be talked into deciding
+// the past again.
 //
-// Duties of the caller, in this order, after every call: (1) if `persist` is set make `state()` durable; (2)
-// send `send`; (3) act on `adopted`. Nothing of (2) and (3) may start before (1) is done.
+// Duties of the caller, in this order, after every call: (1) if `persist` is set make `state()` durable; (2) send
+// `send`; (3) act on `adopted`. Nothing of (2) and (3) may start before (1) is done.
 //
-// Invariants: durable promised ballots and the head never go back; a vote in the instance after head is given
-// only when head is durable; own rounds are counted up durably before they are used.
+// Invariants: durable promised ballots and the head never go back; a vote in the instance after head is given only
+// when head is durable; own rounds are counted up durably before they are used.
 namespace ringagent {
 
 struct ChainSettings {
@@ -55,14 +55,13 @@ class Chain {
   // Two different configs with the same number exist (a cloned or forced cluster): nothing may be acted upon.
   const std::string& broken() const { return broken_; }
 
-  // Tries to make `next` the config after head. Generation, epoch and parent are set here. One proposal at a
-  // time: a call while one runs is ignored.
+  // Tries to make `next` the config after head. Generation, epoch and parent are set here. One proposal at a time: a
+  // call while one runs is ignored.
   void propose(Config next, Time now, ChainOut& out);
   bool proposing() const { return proposal_.has_value(); }
   void give_up() { proposal_.reset(); }
 
-  // Formation: asks all of `initial`, and builds config 1 from the candidates in their promises, in
-  // `home_order`.
+  // Formation: asks all of `initial`, and builds config 1 from the candidates in their promises, in `home_order`.
   void propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason, Time now,
                          ChainOut& out);
   void set_candidate(Candidate candidate) { candidate_ = std::move(candidate); }
@@ -71,8 +70,7 @@ class Chain {
 
   // Any packet's head: pulls what is newer.
   void on_head(const NodeId& from, const Head& head, Time now, ChainOut& out);
-  // Prepare, Promise, Accept, Accepted, Reject, Decided, Pull, ConfirmHead, HeadConfirmed; others are
-  // ignored.
+  // Prepare, Promise, Accept, Accepted, Reject, Decided, Pull, ConfirmHead, HeadConfirmed; others are ignored.
   void on_message(const NodeId& from, const Body& body, Time now, ChainOut& out);
   void tick(Time now, ChainOut& out);
   Time next_due() const;

@@ -10,9 +10,8 @@
 
 // What agents say to each other. Plain values: `gossip/codec` makes bytes of them, `gossip/seal` wraps those.
 //
-// Rules for changing anything here: kinds and enumerators are append-only, fields are appended at the end of
-// their struct; a reader ignores trailing fields that it does not know, so agents of two versions live side
-// by side.
+// Rules for changing anything here: kinds and enumerators are append-only, fields are appended at the end of their
+// struct; a reader ignores trailing fields that it does not know, so agents of two versions live side by side.
 namespace ringagent {
 
 // Orders everything that one process lifetime of an agent says: `boot` is counted up durably at each start.
@@ -165,8 +164,7 @@ struct PingReq {  // "ping `target` for me"
   std::vector<Rumour> rumours;
   bool operator==(const PingReq&) const = default;
 };
-struct PingReqAnswer {  // ok: the target answered me just now; not ok: I am alive but it did not (Lifeguard's
-                        // nack)
+struct PingReqAnswer {  // ok: the target answered me just now; not ok: I am alive but it did not (Lifeguard's nack)
   std::uint64_t seq = 0;
   NodeId target;
   bool ok = false;
@@ -192,8 +190,8 @@ struct Ballot {
   auto operator<=>(const Ballot&) const = default;
 };
 
-// Instance (generation, epoch, parent) decides the config `epoch + 1` whose parent hash is `parent`. Its
-// acceptors are the voters of config `epoch`.
+// Instance (generation, epoch, parent) decides the config `epoch + 1` whose parent hash is `parent`. Its acceptors are
+// the voters of config `epoch`.
 struct Instance {
   std::uint32_t generation = 0;
   std::uint64_t epoch = 0;
@@ -315,8 +313,8 @@ struct CanvassAnswer {
 
 // ---------------------------------------------------------------- before the ring is formed
 
-// Sent between agents that have no config yet, bound to the cluster's name only. A formed node answers it
-// with Decided (its head) if the sender is a member, else with nothing.
+// Sent between agents that have no config yet, bound to the cluster's name only. A formed node answers it with
+// Decided (its head) if the sender is a member, else with nothing.
 struct Hello {
   Candidate candidate;
   std::vector<std::string> initial;  // the sender's [ring] initial

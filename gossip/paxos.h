@@ -10,14 +10,14 @@
 
 // One instance of single-decree Paxos (Lamport, "Paxos Made Simple", 2001), as two small machines.
 //
-// Intuition: a proposer first asks the acceptors to promise that they will listen to nobody with a lower
-// ballot, and learns from their answers what may already have been chosen. Only then does it ask them to
-// accept a value: the one that may have been chosen if there is one, else its own. Two majorities share an
-// acceptor, so no second value can be chosen. Nothing here times out, resends or stores: `gossip/chain` does,
-// and it makes every answer durable before it is said.
+// Intuition: a proposer first asks the acceptors to promise that they will listen to nobody with a lower ballot, and
+// learns from their answers what may already have been chosen. Only then does it ask them to accept a value: the one
+// that may have been chosen if there is one, else its own. Two majorities share an acceptor, so no second value can
+// be chosen. Nothing here times out, resends or stores: `gossip/chain` does, and it makes every answer durable before
+// it is said.
 //
-// Invariants: a promise is given iff the ballot is higher than the promised one, or is the promised one (a
-// resend); acceptance raises the promise; a ballot is used with one value.
+// Invariants: a promise is given iff the ballot is higher than the promised one, or is the promised one (a resend);
+// acceptance raises the promise; a ballot is used with one value.
 namespace ringagent {
 
 // What an acceptor must never forget within one instance.
@@ -44,8 +44,8 @@ class Proposer {
   const Ballot& ballot() const { return ballot_; }
   Phase phase() const { return phase_; }
 
-  // True if this promise completed the quorum. Then `inherited()` is the value that must be proposed, if any,
-  // and the caller calls `start_accepting` with it or with its own.
+  // True if this promise completed the quorum. Then `inherited()` is the value that must be proposed, if any, and the
+  // caller calls `start_accepting` with it or with its own.
   bool on_promise(const Promise& promise);
   const std::optional<std::string>& inherited() const { return inherited_; }
   std::vector<Candidate> candidates() const;  // of the promises; formation only
