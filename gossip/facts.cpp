@@ -23,8 +23,7 @@ std::uint64_t big_endian(const NodeId& id, std::size_t from) {
 std::uint64_t share(const NodeId& id, const Stamp& version) {
   if (version == Stamp{}) return 0;
   std::uint64_t hash = 0x9e3779b97f4a7c15ULL;
-  for (const std::uint64_t word :
-       {big_endian(id, 0), big_endian(id, 8), std::uint64_t{version.boot}, version.seq})
+  for (const std::uint64_t word : {big_endian(id, 0), big_endian(id, 8), std::uint64_t{version.boot}, version.seq})
     hash = mix(hash + word);
   return hash;
 }
@@ -96,7 +95,9 @@ Facts FactTable::push() const {
 
 bool FactTable::apply(const NodeRecord& record, Time now) {
   if (record.node == self_) {
-    check_clone(record);
+    // Older versions of this or an earlier life are no news.
+    if (record.version == own_.version && record != own_) saw_clone(record.version);
+    if (record.version > own_.version) saw_clone(record.version);
     return false;
   }
   const auto found = entries_.find(record.node);
@@ -108,11 +109,8 @@ bool FactTable::apply(const NodeRecord& record, Time now) {
   return true;
 }
 
-// Older versions of this or an earlier life are no news. What this life has not said, somebody else has.
-void FactTable::check_clone(const NodeRecord& record) {
-  const bool unknown = record.version > own_.version;
-  const bool twisted = record.version == own_.version && record != own_;
-  if (unknown || twisted) cloned_ = std::max(cloned_.value_or(Stamp{}), record.version);
+void FactTable::saw_clone(const Stamp& version) {
+  cloned_ = std::max(cloned_.value_or(Stamp{}), version);
 }
 
 void FactTable::learnt(const NodeId& id, const Stamp& before, const Stamp& after, Time now) {
@@ -127,8 +125,7 @@ void FactTable::learnt(const NodeId& id, const Stamp& before, const Stamp& after
   checksum_ += share(id, after) - share(id, before);
   if (spread_due_ == Time::max() && !hot_.empty())
     spread_due_ =
-        now +
-        Duration(static_cast<Duration::rep>(random_() % static_cast<std::uint64_t>(kSpreadPeriod.count())));
+        now + Duration(static_cast<Duration::rep>(random_() % static_cast<std::uint64_t>(kSpreadPeriod.count())));
 }
 
 // How often a holder names a version: enough for an epidemic to reach all, never more than there are others.
@@ -157,8 +154,7 @@ std::vector<DigestEntry> FactTable::digest() {
     if (next == entries_.end()) next = entries_.begin();
     digest_after_ = next->first;
     const auto end = digest.begin() + static_cast<std::ptrdiff_t>(recent);
-    if (std::none_of(digest.begin(), end,
-                     [&](const DigestEntry& entry) { return entry.node == next->first; }))
+    if (std::none_of(digest.begin(), end, [&](const DigestEntry& entry) { return entry.node == next->first; }))
       digest.push_back(DigestEntry{next->first, version(next->first)});
   }
   return digest;
@@ -166,8 +162,7 @@ std::vector<DigestEntry> FactTable::digest() {
 
 // ---------------------------------------------------------------- exchange
 
-void FactTable::on_checksum(const NodeId& from, std::uint64_t checksum, Time now,
-                            std::vector<Outgoing>& out) {
+void FactTable::on_checksum(const NodeId& from, std::uint64_t checksum, Time now, std::vector<Outgoing>& out) {
   const auto found = entries_.find(from);
   if (checksum == checksum_ || found == entries_.end() || from == self_) return;
   std::optional<Time>& exchanged = found->second.exchanged;
@@ -176,8 +171,7 @@ void FactTable::on_checksum(const NodeId& from, std::uint64_t checksum, Time now
   send(from, Facts{{}, digest(), true}, out);
 }
 
-std::vector<NodeId> FactTable::on_facts(const NodeId& from, const Facts& facts, Time now,
-                                        std::vector<Outgoing>& out) {
+std::vector<NodeId> FactTable::on_facts(const NodeId& from, const Facts& facts, Time now, std::vector<Outgoing>& out) {
   std::vector<NodeId> newer;
   for (const NodeRecord& record : facts.records)
     if (apply(record, now)) newer.push_back(record.node);
@@ -185,10 +179,10 @@ std::vector<NodeId> FactTable::on_facts(const NodeId& from, const Facts& facts, 
   Facts lacked;
   for (const DigestEntry& theirs : facts.digest) {
     if (!entries_.contains(theirs.node)) continue;
+    if (theirs.node == self_ && theirs.version > own_.version) saw_clone(theirs.version);
     const Stamp mine = version(theirs.node);
     if (mine > theirs.version) send(from, Facts{{*find(theirs.node)}, {}, false}, out);
-    if (mine < theirs.version && theirs.node != self_)
-      lacked.digest.push_back(DigestEntry{theirs.node, mine});
+    if (mine < theirs.version && theirs.node != self_) lacked.digest.push_back(DigestEntry{theirs.node, mine});
     if (lacked.digest.size() == kDigestMax) break;
   }
   lacked.want = true;

@@ -16,25 +16,21 @@
 // and it survives its owner: that is how survivors can say what a dead node had.
 //
 // Three ways for a record to travel, in order of haste:
-//  1. `push`: the owner sends an urgent change to all members directly (the caller does, and decides what is
-//  urgent).
-//  2. hot records: who learns a new version names it (a digest, not the record) to kFanout random members
-//  every
-//     kSpreadPeriod, until each version was named about log2(n) + 3 times; who lacks it asks for it. Names
-//     are 30 bytes, records a thousand, so repeating names is cheap.
-//  3. anti-entropy: each ping carries a checksum over all versions; a receiver whose own differs answers with
-//  its digest, at
-//     most once per member in kExchangeGap. It repairs whatever the other two lost, and fills a newcomer.
-// All three speak one language: a digest with want = true is answered by the newer records, one per message
-// so that each fits a datagram where it can, and by a digest of what the answerer lacks.
+//  1. `push`: the owner sends an urgent change to all members directly (the caller does, and decides what is).
+//  2. Hot records: who learns a new version NAMES it (a digest, not the record) to kFanout random members every
+//     kSpreadPeriod, about log2(n) + 3 times in all; who lacks it asks for it. A name is 30 bytes, a record a
+//     thousand, so repeating names is cheap. In a ring of up to four only the owner does: it reaches everybody.
+//  3. Anti-entropy: each ping carries a checksum over all versions; a receiver whose own differs answers with
+//     its digest, at most once per member in kExchangeGap. It repairs what the others lost, and fills newcomers.
+// All three speak one language: a digest with want = true is answered by the newer records, one per message so
+// that each fits a datagram where it can, and by a digest of what the answerer lacks.
 //
 // A digest names at most kDigestMax members, so that it fits one datagram. With more members, half of it are
-// the versions learnt last, and the rest goes round all members in turn. A member without a record is named
-// with an empty Stamp.
+// the versions learnt last, and the rest goes round all members in turn. A member of which nothing is known is
+// named with an empty Stamp.
 //
 // Invariants:
-//  - only the owner changes a record; versions (boot, seq) only grow; a stored record is never replaced by an
-//  older one;
+//  - only the owner changes a record; versions (boot, seq) only grow, and so does what a reader holds;
 //  - nobody's word about my own record counts. A version of it that I did not make shows that two hold my id
 //    (cloned machine, restored state directory): see `cloned`;
 //  - records are kept of members only;
@@ -103,7 +99,7 @@ class FactTable {
 
   Stamp version(const NodeId& id) const;
   void learnt(const NodeId& id, const Stamp& before, const Stamp& after, Time now);
-  void check_clone(const NodeRecord& record);
+  void saw_clone(const Stamp& version);
   void add_recent(std::vector<DigestEntry>& digest, const std::map<std::uint64_t, NodeId>& by_age,
                   std::size_t limit) const;
   std::size_t names(const NodeId& owner) const;

@@ -27,8 +27,7 @@ inline NodeId node_id(std::size_t i) {
 
 inline std::vector<SwimPeer> ring_peers(std::size_t self, std::size_t n) {
   std::vector<SwimPeer> peers;
-  for (std::size_t i = 0; i < n; ++i)
-    peers.push_back(SwimPeer{node_id(i), i == (self + 1) % n || self == (i + 1) % n});
+  for (std::size_t i = 0; i < n; ++i) peers.push_back(SwimPeer{node_id(i), i == (self + 1) % n || self == (i + 1) % n});
   return peers;
 }
 
@@ -57,9 +56,7 @@ class Net {
 
   NetFaults faults;
   std::function<bool(std::size_t from, std::size_t to)> cut = [](std::size_t, std::size_t) { return false; };
-  std::function<Duration(std::size_t from, std::size_t to)> late = [](std::size_t, std::size_t) {
-    return 0us;
-  };
+  std::function<Duration(std::size_t from, std::size_t to)> late = [](std::size_t, std::size_t) { return 0us; };
   std::function<void(std::size_t from, std::size_t to, const Body&)> watch;
   Time now = 1s;
 
@@ -95,8 +92,7 @@ class Net {
   std::optional<Time> when(std::size_t of, std::size_t about, Liveness state, Time since) {
     const Host& host = hosts_[of];
     for (std::size_t i = 0; i < host.changes.size(); ++i)
-      if (host.changed_at[i] >= since && host.changes[i].node == node_id(about) &&
-          host.changes[i].to == state)
+      if (host.changed_at[i] >= since && host.changes[i].node == node_id(about) && host.changes[i].to == state)
         return host.changed_at[i];
     return std::nullopt;
   }
@@ -246,8 +242,7 @@ class Net {
     constexpr std::uint64_t header = 90, rumour = 46, entry = 32, record = 700;
     if (const auto* ping = std::get_if<Ping>(&body)) return header + 36 + rumour * ping->rumours.size();
     if (const auto* ack = std::get_if<Ack>(&body)) return header + 18 + rumour * ack->rumours.size();
-    if (const auto* request = std::get_if<PingReq>(&body))
-      return header + 27 + rumour * request->rumours.size();
+    if (const auto* request = std::get_if<PingReq>(&body)) return header + 27 + rumour * request->rumours.size();
     if (const auto* facts = std::get_if<Facts>(&body))
       return header + entry * facts->digest.size() + record * facts->records.size();
     return header + 28;

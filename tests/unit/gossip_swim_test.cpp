@@ -33,8 +33,7 @@ struct Lone {
       for (std::size_t i = before; i < out.size(); ++i) reply(Outgoing(out[i]), answering, nacking);
     }
   }
-  void reply(const Outgoing& packet, const std::set<std::size_t>& answering,
-             const std::set<std::size_t>& nacking) {
+  void reply(const Outgoing& packet, const std::set<std::size_t>& answering, const std::set<std::size_t>& nacking) {
     const std::size_t to = packet.to.bytes[15];
     const auto* ping = std::get_if<Ping>(&packet.message.body);
     const auto* request = std::get_if<PingReq>(&packet.message.body);
@@ -92,9 +91,7 @@ TEST_CASE("swim: one more member each second, in an order that is shuffled anew 
   };
   net.run(27s);
   REQUIRE(asked.size() == 27);
-  const auto turn = [&](std::ptrdiff_t from) {
-    return std::vector(asked.begin() + from, asked.begin() + from + 9);
-  };
+  const auto turn = [&](std::ptrdiff_t from) { return std::vector(asked.begin() + from, asked.begin() + from + 9); };
   const auto whole = [&](std::ptrdiff_t from) {
     const auto ids = turn(from);
     return std::set<NodeId>(ids.begin(), ids.end()).size() == 9;
@@ -337,8 +334,7 @@ TEST_CASE("swim: who hears of a suspicion looks for itself at once and judges by
     const auto pings = lone.sent_to<Ping>(3);
     REQUIRE(pings.size() == 1);
     CHECK(pings[0].rumours.front() == says(2, 3, Liveness::suspect));
-    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, {says(3, 3, Liveness::alive, {1, 1})}}, lone.now,
-                     lone.out);
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, {says(3, 3, Liveness::alive, {1, 1})}}, lone.now, lone.out);
     lone.run(3s, {1, 2, 3, 4, 5});
     CHECK(lone.swim.take_changes().empty());
   }
@@ -355,8 +351,7 @@ TEST_CASE("swim: who hears of a suspicion looks for itself at once and judges by
     CHECK(lone.view(3) == Liveness::suspect);
     for (std::size_t helper : {1, 2, 4, 5}) CHECK(lone.sent_to<PingReq>(helper).empty());
   }
-  SUBCASE(
-      "another has waited out its silence and says `dead`: I agree as soon as I had no answer for 400 ms") {
+  SUBCASE("another has waited out its silence and says `dead`: I agree as soon as I had no answer for 400 ms") {
     lone.hear(2, says(2, 3, Liveness::dead));
     lone.run(405ms, {1, 2, 4, 5});
     CHECK(lone.view(3) == Liveness::dead);
@@ -562,8 +557,7 @@ TEST_CASE("swim: a lagging loop voids pings in flight and lengthens suspicions b
   }
 }
 
-TEST_CASE(
-    "swim: pauses up to 2 s and a loss of 20 % for hours: suspicions come and go, nobody is called dead") {
+TEST_CASE("swim: pauses up to 2 s and a loss of 20 % for hours: suspicions come and go, nobody is called dead") {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     CAPTURE(seed);
     Net net(4, seed);
@@ -626,8 +620,7 @@ double bytes_per_second(Net& net, Duration span) {
   net.run(span);
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < net.size(); ++i) bytes += net[i].bytes;
-  return static_cast<double>(bytes) / static_cast<double>(net.size()) * 1e6 /
-         static_cast<double>(span.count());
+  return static_cast<double>(bytes) / static_cast<double>(net.size()) * 1e6 / static_cast<double>(span.count());
 }
 
 void many_members_cost_no_more(std::size_t n) {
