@@ -6,9 +6,7 @@ Each run takes another victim. Times are those of this machine's one clock, from
 
 import argparse
 import datetime
-import http.client
 import json
-import socket
 import statistics
 import sys
 import threading
@@ -21,27 +19,6 @@ from .sql import SqlError
 
 FAULTS = ("killed", "hung", "host", "two")
 SETTLE_S = 1.0
-
-
-class UnixHttp(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("agent", timeout=2)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def status(node):
-    """The agent's status without the cost of a process."""
-    try:
-        connection = UnixHttp(node.agent_socket)
-        connection.request("GET", "/status")
-        return json.loads(connection.getresponse().read())
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
 
 
 class Bench:
@@ -128,7 +105,7 @@ class Bench:
             else:
                 node.start_mysqld()
         ready = time.monotonic()
-        self.lab.wait(lambda: names <= set((status(witness) or {}).get("ring", [])), 120, f"{', '.join(sorted(names))} to be spliced in", every=0.005)
+        self.lab.wait(lambda: names <= set((witness.ask("/status") or {}).get("ring", [])), 120, f"{', '.join(sorted(names))} to be spliced in", every=0.005)
         took = time.monotonic() - ready
         self.lab.await_ring(60)
         # Settling doubles with every flap; what is measured is what comes on top of it. Two come back one after another.

@@ -191,9 +191,9 @@ class Lab:
         wanted = set(names or [node.name for node in self.nodes])
 
         def whole():
-            statuses = [node.status() for node in self.nodes if node.agent.alive()]
+            statuses = [node.ask("/status") for node in self.nodes if node.agent.alive()]
             return statuses and all(s and s["health"] == "ok" and set(s["ring"]) == wanted for s in statuses)
-        self.wait(whole, seconds, f"a ring of {', '.join(sorted(wanted))} with health ok", every=0.05)
+        self.wait(whole, seconds, f"a ring of {', '.join(sorted(wanted))} with health ok", every=0.02)
 
     def statuses(self):
         return {node.name: node.status() for node in self.nodes if node.agent.alive()}

@@ -1,10 +1,12 @@
 """One node: a server and, perhaps, the agent beside it, with everything of theirs in one directory."""
 
+import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -14,6 +16,17 @@ from .process import Process
 from .sql import Connection, SqlError
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
+
+
+class UnixHttp(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("agent", timeout=2)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class Node:
@@ -159,6 +172,23 @@ class Node:
         done = subprocess.run([*self.lab.network.enter(self.n), str(self.lab.agent_binary), *words, "--socket", str(self.agent_socket)],
                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds)
         return done.returncode, done.stdout, done.stderr
+
+    def ask(self, path):
+        """What the agent's API answers over its socket: parsed if it is JSON, else text; None unless it says 200. For
+        whoever asks often: `status` and `history` start a process each time, as a person does."""
+        if not self.agent.alive() or self.agent.stopped():
+            return None
+        try:
+            connection = UnixHttp(self.agent_socket)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            connection.close()
+            if answer.status != 200:
+                return None
+            return json.loads(text) if answer.getheader("Content-Type") == "application/json" else text
+        except (OSError, ValueError, http.client.HTTPException):
+            return None
 
     def status(self):
         """The agent's status as parsed JSON, or None if it does not answer."""
