@@ -1,58 +1,37 @@
 #include "agent/daemon_watch.h"
 
-#include <utility>
-
 namespace ringagent {
 
-ServerWatch::ServerWatch(uv_loop_t* loop, Gone gone) : loop_(loop), gone_(std::move(gone)) {}
-
-ServerWatch::~ServerWatch() {
-  dismiss(connection_);
-  dismiss(process_);
-}
-
 void ServerWatch::follow(std::shared_ptr<const Watch> watch) {
-  if (!watch) {
-    dismiss(connection_);
-    return;
-  }
-  if (connection_ && connection_->watch == watch) return;
-  dismiss(connection_);
-  dismiss(process_);
-  connection_ = look_out(watch, watch->fd, UV_DISCONNECT, false);
-  process_ = look_out(watch, watch->pidfd, UV_READABLE, true);
+  if (watch && connection_.watch == watch) return;
+  connection_ = {};
+  if (!watch) return;
+  process_ = {};
+  connection_ = look_out(watch, watch->fd, UV_DISCONNECT);
+  process_ = look_out(watch, watch->pidfd, UV_READABLE);
 }
 
-ServerWatch::Lookout* ServerWatch::look_out(const std::shared_ptr<const Watch>& watch, int fd, int events,
-                                            bool process) {
-  if (fd < 0) return nullptr;
-  auto lookout = std::make_unique<Lookout>();
-  lookout->watch = watch;
-  lookout->owner = this;
-  lookout->process = process;
-  lookout->poll.data = lookout.get();
-  if (uv_poll_init(loop_, &lookout->poll, fd) != 0) return nullptr;  // polling goes on without it
-  uv_poll_start(&lookout->poll, events, [](uv_poll_t* poll, int status, int) {
-    auto* fired = static_cast<Lookout*>(poll->data);
-    fired->owner->fired(fired, status);
+// A descriptor that cannot be watched is none: polling goes on and finds out later.
+ServerWatch::Lookout ServerWatch::look_out(const std::shared_ptr<const Watch>& watch, int fd, int events) {
+  Lookout out{watch, nullptr};
+  if (fd < 0) return out;
+  auto poll = std::make_unique<uv_poll_t>();
+  if (uv_poll_init(loop_, poll.get(), fd) != 0) return out;
+  out.poll.reset(poll.release());
+  out.poll->data = this;
+  uv_poll_start(out.poll.get(), events, [](uv_poll_t* which, int, int) {
+    if (which->data) static_cast<ServerWatch*>(which->data)->fired(which);
   });
-  return lookout.release();  // the close callback deletes it
+  return out;
 }
 
-void ServerWatch::fired(Lookout* lookout, int) {
-  const bool process = lookout->process;
-  const std::string why = process ? "mysqld (pid " + std::to_string(lookout->watch->pid) + ") has ended"
+void ServerWatch::fired(const uv_poll_t* poll) {
+  const bool process = poll == process_.poll.get();
+  Lookout& lookout = process ? process_ : connection_;
+  const std::string why = process ? "mysqld (pid " + std::to_string(lookout.watch->pid) + ") has ended"
                                   : "the server closed the connection that watches it";
-  dismiss(process ? process_ : connection_);
+  lookout.poll.reset();
   gone_(process, why);
-}
-
-void ServerWatch::dismiss(Lookout*& lookout) {
-  if (!lookout) return;
-  uv_close(reinterpret_cast<uv_handle_t*>(&lookout->poll),
-           [](uv_handle_t* handle) { delete static_cast<Lookout*>(handle->data); });
-  lookout->owner = nullptr;
-  lookout = nullptr;
 }
 
 }  // namespace ringagent

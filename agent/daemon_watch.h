@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "gossip/transport_handle.h"
 #include "mysql/worker.h"
 
 // Notices at once that mysqld is gone, instead of at the next poll.
@@ -22,8 +24,7 @@ class ServerWatch {
  public:
   // `gone` is called on the loop.
   using Gone = std::function<void(bool process, std::string why)>;
-  ServerWatch(uv_loop_t* loop, Gone gone);
-  ~ServerWatch();
+  ServerWatch(uv_loop_t* loop, Gone gone) : loop_(loop), gone_(std::move(gone)) {}
   ServerWatch(const ServerWatch&) = delete;
   ServerWatch& operator=(const ServerWatch&) = delete;
 
@@ -33,19 +34,16 @@ class ServerWatch {
  private:
   // One descriptor in the loop, together with the value that keeps it open.
   struct Lookout {
-    uv_poll_t poll{};
     std::shared_ptr<const Watch> watch;
-    ServerWatch* owner = nullptr;
-    bool process = false;
+    UvHandle<uv_poll_t> poll;  // closed before `watch` is given up
   };
-  Lookout* look_out(const std::shared_ptr<const Watch>& watch, int fd, int events, bool process);
-  void fired(Lookout* lookout, int status);
-  static void dismiss(Lookout*& lookout);
+  Lookout look_out(const std::shared_ptr<const Watch>& watch, int fd, int events);
+  void fired(const uv_poll_t* poll);
 
   uv_loop_t* const loop_;
   const Gone gone_;
-  Lookout* connection_ = nullptr;
-  Lookout* process_ = nullptr;
+  Lookout connection_;
+  Lookout process_;
 };
 
 }  // namespace ringagent

@@ -21,10 +21,7 @@ std::string bytes(const Json& json) {
 }
 
 Json problem(const ProblemView& view) {
-  return {{"severity", view.severity},
-          {"code", view.code},
-          {"node", text_or_null(view.node)},
-          {"text", view.text}};
+  return {{"severity", view.severity}, {"code", view.code}, {"node", text_or_null(view.node)}, {"text", view.text}};
 }
 
 Json upstream(const UpstreamView& view) {
@@ -100,6 +97,20 @@ std::string plan_json(const Snapshot& s) {
                 {"epoch", s.epoch},
                 {"plan", s.plan},
                 {"why", text_or_null(s.plan_why)}});
+}
+
+std::string ring_json(const Snapshot& s) {
+  Json nodes = Json::array();
+  for (const auto& n : s.nodes) {
+    nodes.push_back({{"name", n.name}, {"role", n.role}, {"in", n.in}, {"address", n.address}});
+  }
+  return bytes({{"format", kStatusFormat},
+                {"cluster", s.cluster},
+                {"node", s.node},
+                {"generation", s.generation},
+                {"epoch", s.epoch},
+                {"ring", s.ring},
+                {"nodes", nodes}});
 }
 
 int exit_code_of_health(std::string_view health) {

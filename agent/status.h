@@ -27,6 +27,10 @@ std::string status_json(const Snapshot& snapshot, std::int64_t age_ms);
 // why none.
 std::string plan_json(const Snapshot& snapshot);
 
+// The ring alone, for [hooks] state_file: {"cluster", "node", "generation", "epoch", "ring", "nodes": [{name, role, in,
+// address}]}. It changes with each epoch and with nothing else.
+std::string ring_json(const Snapshot& snapshot);
+
 // The exit code of `ringagent status`: ok 0, degraded 1, anything else 2.
 int exit_code_of_health(std::string_view health);
 

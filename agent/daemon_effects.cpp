@@ -1,0 +1,98 @@
+#include <chrono>
+
+#include "agent/daemon_impl.h"
+#include "agent/log.h"
+#include "gossip/codec.h"
+
+namespace ringagent {
+namespace {
+
+constexpr Duration kPollDeadline = 2s;
+constexpr Duration kLookDeadline = 1s;
+
+SqlError too_many() {
+  return {SqlErrorKind::timeout, 0, "too many questions are waiting for an answer"};
+}
+
+}  // namespace
+
+void Daemon::step(Event event) {
+  const bool only_time = std::holds_alternative<Tick>(event);
+  Effects effects = node_->step(std::move(event), now());
+  if (effects.persist) store_->persist(node_->durable());
+  for (const auto& outgoing : effects.send) send(outgoing);
+  for (auto& request : effects.sql) ask(std::move(request));
+  for (const auto& request : effects.ports) probe(request);
+  for (const auto& entry : effects.history) record(entry);
+  for (const auto& line : effects.log) log_line(line.level, line.text);
+  for (auto& reply : effects.replies) api_->reply(std::move(reply));
+  something_happened_ = something_happened_ || !only_time;
+  if (!effects.history.empty()) publish();  // what was decided or done is shown at once
+}
+
+void Daemon::send(const Outgoing& outgoing) {
+  const ClusterId cluster = node_->cluster_id();
+  std::string packet = sealer_->seal(outgoing.by_name || cluster.nil() ? name_id() : cluster, encode(outgoing.message));
+  ++packets_sent_;
+  bytes_sent_ += packet.size();
+  transport_->send(outgoing.address, std::move(packet));
+}
+
+// A queue that is full answers at once, after this step.
+void Daemon::ask(SqlRequest request) {
+  const std::uint64_t ticket = ++last_ticket_;
+  if (std::holds_alternative<PollRequest>(request)) {
+    poll_asked_ = now();
+    if (!poll_worker_->submit(PollJob{ticket, false, kPollDeadline})) {
+      pending_.push_back(Polled{poll_asked_, tl::unexpected(too_many())});
+    }
+  } else if (auto* run = std::get_if<RunRequest>(&request)) {
+    if (!run_worker_->submit(RunJob{run->ticket, std::move(run->statement)})) {
+      pending_.push_back(Ran{run->ticket, too_many(), 0s});
+    }
+  } else {
+    const auto& look = std::get<LookRequest>(request);
+    if (look_worker_->submit(LookJob{ticket, look.address, kLookDeadline})) {
+      looks_.emplace(ticket, look.target);
+    } else {
+      pending_.push_back(Looked{look.target, tl::unexpected(too_many())});
+    }
+  }
+}
+
+void Daemon::probe(const PortRequest& request) {
+  ports_->probe(request.address, request.timeout, [this, target = request.target](EdgeState state) {
+    handle(PortAnswered{target, state});
+  });
+}
+
+void Daemon::record(const HistoryEntry& entry) {
+  const auto written = history_->add(entry, std::chrono::system_clock::now());
+  if (written.has_value() == !history_failed_) return;
+  history_failed_ = !written;
+  if (written) {
+    log_line(LogLevel::info, "the history can be written again");
+  } else {
+    log_line(LogLevel::error, "the history has gaps from here on: " + written.error().text);
+  }
+}
+
+void Daemon::publish() {
+  Snapshot snapshot = node_->snapshot(now());
+  snapshot.packets_sent = packets_sent_;
+  snapshot.packets_received = packets_received_;
+  snapshot.bytes_sent = bytes_sent_;
+  snapshot.bytes_received = bytes_received_;
+  snapshot.packets_refused = packets_refused_;
+  published_at_ = now();
+  something_happened_ = false;
+  const auto shared = std::make_shared<const Snapshot>(std::move(snapshot));
+  api_->publish(shared);
+  const std::pair head{shared->generation, shared->epoch};
+  if (head == hooked_) return;
+  const bool changed = hooked_.has_value();  // else this agent has only started
+  hooked_ = head;
+  changed ? hooks_->ring_changed(*shared) : hooks_->show(*shared);
+}
+
+}  // namespace ringagent
