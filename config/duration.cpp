@@ -9,11 +9,16 @@ namespace {
 
 struct Unit {
   std::string_view name;
-  std::int64_t ms;
+  Duration span;
 };
 // The largest first; of two names for one unit the first is written.
-constexpr std::array<Unit, 6> kUnits = {
-    {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"min", 60'000}, {"s", 1000}, {"ms", 1}}};
+constexpr std::array<Unit, 7> kUnits = {{{"d", std::chrono::hours(24)},
+                                         {"h", std::chrono::hours(1)},
+                                         {"m", 1min},
+                                         {"min", 1min},
+                                         {"s", 1s},
+                                         {"ms", 1ms},
+                                         {"us", 1us}}};
 
 }  // namespace
 
@@ -26,19 +31,17 @@ Result<Duration> parse_duration(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || number < 0 || text.starts_with('-')) return wrong();
   const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
-  for (const auto& [name, ms] : kUnits) {
+  for (const auto& [name, one] : kUnits) {
     if (unit != name) continue;
-    if (number > kDurationMax / std::chrono::milliseconds(ms))
-      return fail("\"" + std::string(text) + "\" is longer than 10 years");
-    return std::chrono::milliseconds(number * ms);
+    if (number > kDurationMax / one) return fail("\"" + std::string(text) + "\" is longer than 10 years");
+    return number * one;
   }
   return wrong();
 }
 
 std::string duration_text(Duration span) {
-  const std::int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
-  for (const auto& [name, unit_ms] : kUnits) {
-    if (ms != 0 && ms % unit_ms == 0) return std::to_string(ms / unit_ms) + std::string(name);
+  for (const auto& [name, one] : kUnits) {
+    if (span != 0us && span % one == 0us) return std::to_string(span / one) + std::string(name);
   }
   return "0ms";
 }

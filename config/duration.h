@@ -12,11 +12,10 @@ namespace ringagent {
 
 inline constexpr Duration kDurationMax = std::chrono::hours(24) * 3650;
 
-// Units: ms, s, m or min, h, d. At most kDurationMax.
+// Units: us, ms, s, m or min, h, d. At most kDurationMax.
 Result<Duration> parse_duration(std::string_view text);
 
-// The shortest way to write it so that parse_duration gives the same again (whole milliseconds): "2500ms",
-// "30m".
+// The shortest way to write it so that parse_duration gives the same again: "2500ms", "30m".
 std::string duration_text(Duration span);
 
 }  // namespace ringagent

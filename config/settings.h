@@ -104,7 +104,7 @@ using SettingsResult = tl::expected<Settings, std::vector<SettingsFault>>;
 // What parsing needs of the machine; tests bring their own.
 struct SettingsHost {
   std::function<std::string()> host_name;
-  std::function<Result<std::string>(const std::string& path)> read_secret_file;  // checks owner and mode, too
+  std::function<Result<std::string>(const std::string& path)> read_secret_file;  // one line; not if others can read it
 };
 SettingsHost this_host();
 
@@ -121,7 +121,8 @@ struct SettingsKey {
   std::string name;
   std::string value;  // as TOML: the default, or an example where there is none
   bool has_default = true;
-  std::string comment;  // what it does, limits, unit
+  std::string comment;   // what it does, limits, unit; a line break stands where one is wanted
+  bool fill_in = false;  // nobody can guess it: in the sample it is not commented out
 };
 const std::vector<SettingsKey>& settings_keys();
 std::string sample_config();  // config/dist/ringagent.toml
