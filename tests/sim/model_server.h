@@ -1,0 +1,185 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "mysql/server.h"
+
+// A small model of a MariaDB or MySQL server in a replication ring: good enough to lose, double, strand or loop a
+// transaction, small enough to read.
+//
+// What it has: a binlog of transactions, each named by its origin and its number there; one link with a receiving and
+// an applying thread and a relay log between them; read_only; the statements of mysql/dialect.cpp, understood by their
+// text. What it does not have: tables, time-outs of locks, more than one link, a domain that two servers share.
+//
+// Rules taken from mariadb.md and mysql.md:
+//  - MariaDB asks for what follows gtid_slave_pos and drops duplicates by number (gtid_ignore_duplicates); a domain
+//    that the source has never seen is 1236, so is what the source has purged; CHANGE MASTER and a start of both
+//    threads throw the relay log away.
+//  - MySQL asks for what is neither executed nor received and keeps its relay log; purged or "more GTIDs than the
+//    source" is 13114.
+//  - A broken connection is noticed at once if the kernel of the source can still say so, else after 10 s of silence
+//    (slave_net_timeout); an idle source sends a heartbeat every heartbeat period.
+//  - kill -9 loses the relay log (relay_log_recovery) and nothing else; a lost tail is made by `lose_tail`.
+//  - A server starts read_only and with its link stopped, as `setup` configures it.
+namespace ringagent::sim {
+
+class ModelServer;
+
+// What a server needs of the world around it.
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+  virtual Time now() const = 0;
+  virtual void after(Duration wait, std::function<void()> then) = 0;
+  virtual Duration between(Duration least, Duration most) = 0;
+  virtual ModelServer* server_at(const Address& address) = 0;
+  // Whether packets get through between the hosts of two servers, databases' traffic only.
+  virtual bool path(const ModelServer& from, const ModelServer& to) = 0;
+  virtual std::vector<ModelServer*> servers() = 0;
+  virtual void note(const ModelServer& server, const std::string& what) = 0;  // for the trace
+  virtual void ran(const ModelServer& server, const std::string& sql) = 0;    // a statement of the agent
+  virtual void violation(const std::string& what) = 0;
+};
+
+// By origin, the highest number that is there.
+using Positions = std::map<std::uint32_t, std::uint64_t>;
+
+struct Transaction {
+  std::uint32_t origin = 0;
+  std::uint64_t number = 0;
+  std::uint64_t content = 0;  // what was written: never the same twice, unlike a number after a lost tail
+};
+
+class ModelServer {
+ public:
+  enum class Process { stopped, starting, up, stopping };
+
+  ModelServer(Surroundings& world, std::string name, Address address, std::uint32_t server_id, Flavor flavor);
+  const std::string& name() const { return name_; }
+  const Address& address() const { return address_; }
+
+  // ---- what happens to its process
+  void start(Duration takes = 300ms);
+  void kill(bool kernel_tells = true);  // false: the whole host is gone
+  void shut_down();
+  void hang();
+  void wake();
+  Process process() const { return process_; }
+  bool listening() const { return process_ == Process::up; }
+  bool hung() const { return hung_; }
+  bool socket_file() const { return socket_file_; }
+  std::uint64_t starts() const { return starts_; }
+  // Calls back when the process of this start is gone; `process` is false if only connections were closed.
+  std::function<void(bool process)> on_gone;
+
+  // ---- what clients do
+  ServerState state() const;
+  // Runs one statement; `done` is called when it has taken effect, or never if the process ends before.
+  void execute(const std::string& sql, std::function<void(std::optional<SqlError>)> done);
+  bool write(std::uint64_t content);  // one transaction of an application; false: refused
+  void when_awake(std::function<void()> then);
+
+  // ---- accidents and people
+  std::optional<SqlError> operate(const std::string& sql) { return run(sql); }  // at the server's own prompt
+  void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
+  void purge();                              // every transaction so far is in no binlog file any more
+  void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
+  void stall(bool on);                       // the applier waits for a lock, as long as it is on
+  void set_variable(const std::string& name, const std::string& value);
+
+  // ---- for checks
+  const std::vector<Transaction>& binlog() const { return binlog_; }
+  const Positions& executed() const { return executed_; }
+  bool read_only() const { return read_only_; }
+  bool linked() const { return defined_; }
+  const Address& source() const { return source_; }
+  IoState io() const { return io_; }
+  bool sql_running() const { return sql_running_; }
+  std::size_t holds(std::uint64_t content) const { return contents_.count(content); }
+  std::size_t size() const { return contents_.size(); }
+
+  // ---- what other servers say to it
+  void source_appended(const ModelServer& source);
+  void source_closed(const ModelServer& source);
+
+ private:
+  bool mariadb() const { return flavor_ == Flavor::mariadb; }
+  // Something this start of the process does later; waits while it hangs, is forgotten when it ends.
+  void later(Duration wait, std::function<void()> then);
+  void drop_volatile();
+  void close_connections(bool kernel_tells);
+
+  std::optional<SqlError> run(const std::string& sql);
+  std::optional<SqlError> change(const std::string& sql);
+  std::optional<SqlError> start_threads(bool io, bool sql);
+  void stop_threads(bool io, bool sql);
+
+  void connect();
+  std::string refusal(const ModelServer& source) const;
+  void connected(ModelServer& source);
+  void lost(unsigned number, const std::string& why, Duration retry);
+  void receive();
+  void keep_alive(std::uint64_t life);
+  void apply_soon();
+  void apply();
+  void append(const Transaction& transaction);
+  std::string text(const Positions& positions) const;
+  Positions asked() const;
+
+  Surroundings& world_;
+  const std::string name_;
+  const Address address_;
+  const std::uint32_t server_id_;
+  const Flavor flavor_;
+
+  // On disk.
+  std::vector<Transaction> binlog_;
+  Positions executed_;
+  Positions purged_;
+  Positions slave_pos_;
+  std::multiset<std::uint64_t> contents_;
+  std::map<std::string, std::string> variables_;
+  bool defined_ = false;
+  Address source_;
+  std::string user_;
+  Duration heartbeat_{500'000};
+  Duration retry_{1'000'000};
+  bool socket_file_ = false;
+
+  // Of this start.
+  Process process_ = Process::stopped;
+  bool hung_ = false;
+  std::uint64_t starts_ = 0;
+  Time started_at_{0};
+  Positions at_start_;
+  bool read_only_ = false;
+  std::vector<std::function<void()>> frozen_;
+
+  IoState io_ = IoState::stopped;
+  std::uint64_t io_life_ = 0;  // counts up at every start, stop and loss of the connection
+  unsigned io_errno_ = 0;
+  std::string io_error_;
+  Time waiting_since_{0};
+  std::uint64_t source_start_ = 0;
+  std::size_t source_index_ = 0;
+  Time heard_{0};
+  std::uint64_t heartbeats_ = 0;
+  Positions received_;
+  std::vector<Transaction> relay_;
+  std::size_t relay_applied_ = 0;
+  bool sql_running_ = false;
+  unsigned sql_errno_ = 0;
+  std::string sql_error_;
+  std::string sql_transaction_;
+  bool applying_ = false;
+  bool stalled_ = false;
+  bool poisoned_ = false;
+  std::uint64_t executed_log_entries_ = 0;
+};
+
+}  // namespace ringagent::sim

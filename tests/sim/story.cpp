@@ -1,0 +1,492 @@
+#include "tests/sim/story.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+
+namespace ringagent::sim {
+namespace {
+
+constexpr Duration kOpeningLimit = 30s;
+constexpr Duration kRest = 6s;        // after the opening: looks and round trips have been measured
+constexpr std::size_t kSeenMax = 60;  // lines of a failure
+
+using Words = std::vector<std::string>;
+
+// A line of the story that cannot be played, or an expectation that did not come true.
+struct Failure {
+  std::string text;
+};
+
+Words split(const std::string& line) {
+  Words out;
+  std::istringstream in(line);
+  for (std::string word; in >> word;) out.push_back(word);
+  return out;
+}
+
+std::string join(const Words& words, std::size_t from = 0) {
+  std::string out;
+  for (std::size_t i = from; i < words.size(); ++i) out += (out.empty() ? "" : " ") + words[i];
+  return out;
+}
+
+Duration duration(const std::string& text) {
+  char* unit = nullptr;
+  const double number = std::strtod(text.c_str(), &unit);
+  const std::string u = unit;
+  const double scale = u == "us" ? 1 : u == "ms" ? 1e3 : u == "s" ? 1e6 : u == "m" ? 6e7 : u == "h" ? 3.6e9 : 0;
+  if (scale == 0 || unit == text.c_str()) throw Failure{"\"" + text + "\" is no duration; 100ms, 3s, 10m are"};
+  return Duration(static_cast<std::int64_t>(number * scale));
+}
+
+double share(const std::string& text) {
+  if (text.empty() || text.back() != '%') throw Failure{"\"" + text + "\" is no share; 20% is"};
+  return std::strtod(text.c_str(), nullptr) / 100;
+}
+
+std::string clock(Time t) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%9.4fs", static_cast<double>(t.count()) / 1e6);
+  return text;
+}
+
+std::string names(const Config& config, const std::vector<NodeId>& ids) {
+  std::string out;
+  for (const NodeId& id : ids) out += (out.empty() ? "" : " ") + config.find(id)->name;
+  return out;
+}
+
+class Player {
+ public:
+  void play(const Words& words);
+  void finish();
+  std::string seen(std::size_t from, std::size_t most) const;
+  std::string seen_since_mark() const { return seen(mark_, kSeenMax); }
+  std::uint64_t steps() const { return world_ ? world_->steps() : 0; }
+
+ private:
+  using Parts = std::map<std::string, Words>;
+
+  // ---- stage
+  bool set_stage(const Words& words);
+  void open(const Words& words);
+  void open_ring();
+  void open_running();
+
+  // ---- what happens
+  void act(const Words& words);
+  void act_on_process(const Words& words);
+  void act_on_network(const Words& words);
+  void act_on_data(const Words& words);
+  const std::string& host(const Words& words, std::size_t at) const;
+
+  // ---- what must be seen
+  void expect(Words words);
+  bool came_true(const Words& what);
+  bool epoch(const Words& what);
+  std::string epoch_differs(const Config& seen, const Words& what) const;
+  bool repointed(const Words& what) const;
+  bool logged(const std::string& host, const std::string& text) const;
+  bool has_problem(const std::string& host, const std::string& code) const;
+  void expect_nothing(Duration span, bool statements);
+  void check_violations() const;
+
+  std::size_t end() const { return world_->first_kept() + world_->trace().size(); }
+  const Seen& at(std::size_t number) const { return world_->trace()[number - world_->first_kept()]; }
+
+  WorldOptions options_;
+  std::unique_ptr<World> world_;
+  Time zero_{0};
+  Time marked_at_{0};
+  std::size_t mark_ = 0;  // the trace when the last thing happened
+  std::size_t opening_ = 0;
+  std::size_t next_epoch_ = 0;  // everything before this in the trace has been matched
+  bool allow_epochs_ = false;
+  std::string wrong_;  // why the last expectation is not true yet
+};
+
+// ---------------------------------------------------------------- the stage
+
+bool Player::set_stage(const Words& words) {
+  if (words[0] == "flavor")
+    options_.flavor = words.at(1) == "mysql" ? Flavor::mysql : Flavor::mariadb;
+  else if (words[0] == "seed")
+    options_.seed = std::strtoull(words.at(1).c_str(), nullptr, 10);
+  else if (words[0] != "set")
+    return false;
+  if (words[0] != "set") return true;
+  NodeSettings& s = options_.settings;
+  const std::map<std::string, Duration*> spans = {{"silence", &s.silence},
+                                                  {"hung_after", &s.hung_after},
+                                                  {"grace", &s.grace},
+                                                  {"settle", &s.settle},
+                                                  {"replay_max_age", &s.replay_max_age}};
+  if (const auto span = spans.find(words.at(1)); span != spans.end())
+    *span->second = duration(words.at(2));
+  else if (words[1] == "stranded")
+    s.replay_stranded = words.at(2) == "replay";
+  else if (words[1] == "on_quorum_loss")
+    s.read_only_without_quorum = words.at(2) == "read_only";
+  else
+    throw Failure{"there is no setting \"" + words[1] + "\""};
+  return true;
+}
+
+void Player::open(const Words& words) {
+  options_.names.assign(words.begin() + 1, words.end());
+  options_.settings.cluster = "shop";
+  options_.settings.agent_version = "0.1.0";
+  options_.settings.replication_user = "repl";
+  world_ = std::make_unique<World>(options_);
+  for (const std::string& name : options_.names) world_->server(name).start(50ms);
+  world_->run_until(world_->now() + 100ms);
+  if (words[0] == "ring") open_ring();
+  if (words[0] == "running") open_running();
+  zero_ = marked_at_ = world_->now();
+  opening_ = mark_ = next_epoch_ = end();
+}
+
+void Player::open_ring() {
+  for (const std::string& name : options_.names) world_->start_agent(name);
+  const bool whole = world_->run_until([this] { return world_->wrong_with_ring().empty(); }, kOpeningLimit);
+  if (!whole) throw Failure{"the ring was not formed: " + world_->wrong_with_ring()};
+  world_->run_until(world_->now() + kRest);
+  if (!world_->wrong_with_ring().empty()) throw Failure{"the ring did not stay formed: " + world_->wrong_with_ring()};
+}
+
+void Player::open_running() {
+  const auto& all = options_.names;
+  const bool mariadb = options_.flavor == Flavor::mariadb;
+  const std::string word = mariadb ? "MASTER" : "SOURCE";
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Address source = world_->server(all[(i + all.size() - 1) % all.size()]).address();
+    ModelServer& server = world_->server(all[i]);
+    server.operate((mariadb ? "CHANGE MASTER TO " : "CHANGE REPLICATION SOURCE TO ") + word + "_HOST='" + source.host +
+                   "', " + word + "_PORT=" + std::to_string(source.port) + ", " + word + "_USER='repl'");
+    server.operate(mariadb ? "START SLAVE" : "START REPLICA");
+    server.operate("SET GLOBAL read_only = 0");
+  }
+  world_->run_until(world_->now() + 1s);
+  for (const std::string& name : all) world_->write(name, 3);
+  world_->run_until(world_->now() + 1s);
+}
+
+// ---------------------------------------------------------------- what happens
+
+const std::string& Player::host(const Words& words, std::size_t at) const {
+  if (at >= words.size()) throw Failure{"which host?"};
+  if (!world_->has(words[at])) throw Failure{"there is no host \"" + words[at] + "\""};
+  return words[at];
+}
+
+void Player::act_on_process(const Words& words) {
+  const std::string& what = words.at(1);
+  for (std::size_t i = 2; i < words.size() && words[i] != "for"; ++i) {
+    const std::string& name = host(words, i);
+    ModelServer& server = world_->server(name);
+    const std::string deed = words[0] + " " + what;
+    if (deed == "kill mysqld")
+      server.kill();
+    else if (deed == "start mysqld")
+      server.start();
+    else if (deed == "stop mysqld")
+      server.shut_down();
+    else if (deed == "hang mysqld")
+      server.hang();
+    else if (deed == "wake mysqld")
+      server.wake();
+    else if (deed == "kill agent")
+      world_->kill_agent(name);
+    else if (deed == "start agent")
+      world_->start_agent(name);
+    else if (deed == "stop agent")
+      world_->stop_agent(name);
+    else if (deed == "kill host")
+      world_->kill_host(name);
+    else if (deed == "start host")
+      world_->start_host(name);
+    else if (deed == "pause agent" || deed == "pause host")
+      world_->pause_agent(name, duration(words.back()));
+    else
+      throw Failure{"nobody knows how to " + deed};
+    if (deed == "pause host") world_->pause_server(name, duration(words.back()));
+  }
+}
+
+void Player::act_on_network(const Words& words) {
+  if (words[0] == "heal") return world_->heal();
+  if (words[0] == "loss") return void(world_->loss = share(words.at(1)));
+  if (words[0] == "twice") return void(world_->twice = share(words.at(1)));
+  if (words[0] == "late") return void(world_->late_most = duration(words.at(1)));
+  std::vector<std::vector<std::string>> groups(1);
+  for (std::size_t i = 2; i < words.size(); ++i) {
+    if (words[i] == "|")
+      groups.emplace_back();
+    else
+      groups.back().push_back(host(words, i));
+  }
+  const World::Net net = words.at(1) == "agents"   ? World::Net::agents
+                         : words[1] == "databases" ? World::Net::databases
+                                                   : World::Net::both;
+  world_->cut(groups, net);
+}
+
+void Player::act_on_data(const Words& words) {
+  const auto count = [&](std::size_t at) {
+    return static_cast<std::size_t>(std::strtoull(words.at(at).c_str(), nullptr, 10));
+  };
+  if (words[0] == "write") return world_->write(host(words, 1), count(2));
+  if (words[0] == "load") return world_->load(words.at(1) == "off" ? Duration{0} : duration(words.at(2)));
+  if (words[0] == "lose") return world_->server(host(words, 2)).lose_tail(count(3));
+  ModelServer& server = world_->server(host(words, 1));
+  if (words[0] == "poison")
+    server.poison();
+  else if (words[0] == "stall")
+    server.stall(true);
+  else if (words[0] == "release")
+    server.stall(false);
+  else if (words[0] == "purge")
+    server.purge();
+  else
+    server.set_variable(words.at(2), words.at(3));
+}
+
+void Player::act(const Words& words) {
+  mark_ = end();
+  marked_at_ = world_->now();
+  world_->note(Seen::Kind::fault, "", "---- " + join(words));
+  const std::string& verb = words[0];
+  const auto one_of = [&](std::initializer_list<const char*> verbs) {
+    return std::any_of(verbs.begin(), verbs.end(), [&](const char* v) { return verb == v; });
+  };
+  if (one_of({"kill", "start", "stop", "hang", "wake", "pause"})) return act_on_process(words);
+  if (one_of({"cut", "heal", "loss", "twice", "late"})) return act_on_network(words);
+  if (one_of({"write", "load", "lose", "poison", "stall", "release", "purge", "variable"})) return act_on_data(words);
+  if (verb == "command") {
+    std::vector<std::pair<std::string, std::string>> arguments;
+    for (std::size_t i = 3; i + 1 < words.size(); i += 2) arguments.emplace_back(words[i], words[i + 1]);
+    return world_->command(host(words, 1), words.at(2), std::move(arguments));
+  }
+  if (verb == "operator") {
+    Words name = words;
+    if (!name.at(1).empty() && name[1].back() == ':') name[1].pop_back();
+    return world_->operate(host(name, 1), join(words, 2));
+  }
+  throw Failure{"this is neither something that happens nor something that is expected"};
+}
+
+// ---------------------------------------------------------------- what must be seen
+
+std::string Player::epoch_differs(const Config& seen, const Words& what) const {
+  Parts parts;
+  std::string key;
+  for (const std::string& word : what) {
+    if (word == "epoch" || word == "ring" || word == "votes" || word == "because" || word == "by")
+      parts[key = word];
+    else
+      parts[key].push_back(word);
+  }
+  const std::map<std::string, std::string> is = {{"epoch", std::to_string(seen.epoch)},
+                                                 {"ring", names(seen, ring(seen))},
+                                                 {"votes", names(seen, voters(seen))},
+                                                 {"because", seen.evidence_class},
+                                                 {"by", seen.proposer}};
+  std::string out;
+  for (const auto& [part, wanted] : parts) {
+    const auto found = is.find(part);
+    if (found == is.end()) throw Failure{"\"" + part + "\" is nothing that an epoch has"};
+    if (found->second != join(wanted)) out += (out.empty() ? "" : "; ") + part + " is " + found->second;
+  }
+  return out;
+}
+
+// The next epoch that no line has matched yet must be this one.
+bool Player::epoch(const Words& what) {
+  for (std::size_t i = std::max(next_epoch_, world_->first_kept()); i < end(); ++i) {
+    if (at(i).kind != Seen::Kind::epoch) continue;
+    const std::string differs = epoch_differs(*at(i).config, what);
+    if (!differs.empty() && allow_epochs_) continue;
+    if (!differs.empty()) throw Failure{"another epoch was decided: " + differs};
+    if (at(i).at > marked_at_ && wrong_ == "late") throw Failure{"it came late, at " + clock(at(i).at - zero_)};
+    next_epoch_ = i + 1;
+    return true;
+  }
+  wrong_ = "no such epoch was decided";
+  return false;
+}
+
+bool Player::repointed(const Words& what) const {
+  if (what.size() != 4 || what[2] != "->") throw Failure{"say: repoint db4 -> db2"};
+  ModelServer& server = world_->server(host(what, 1));
+  const std::string wanted = "_HOST='" + world_->server(host(what, 3)).address().host + "'";
+  for (std::size_t i = std::max(mark_, world_->first_kept()); i < end(); ++i) {
+    const Seen& line = at(i);
+    if (line.kind != Seen::Kind::statement || line.host != what[1] || line.text.find(wanted) == std::string::npos)
+      continue;
+    return server.io() == IoState::running && server.sql_running() && world_->name_of(server.source()) == what[3];
+  }
+  return false;
+}
+
+bool Player::logged(const std::string& host, const std::string& text) const {
+  for (std::size_t i = std::max(mark_, world_->first_kept()); i < end(); ++i) {
+    const Seen& line = at(i);
+    if (line.kind == Seen::Kind::epoch || line.kind == Seen::Kind::fault || (!host.empty() && line.host != host))
+      continue;
+    if (line.text.find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
+bool Player::has_problem(const std::string& host, const std::string& code) const {
+  const Snapshot s = world_->snapshot(host);
+  return std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) { return p.code == code; });
+}
+
+bool Player::came_true(const Words& what) {
+  const std::string& kind = what.at(0);
+  if (kind == "epoch") return epoch(what);
+  if (kind == "repoint") return repointed(what);
+  if (kind == "log") return logged(host(what, 1), join(what, 2));
+  if (kind == "objection") return logged("", " objects: ");
+  if (kind == "problem") return has_problem(host(what, 1), what.at(2));
+  if (kind == "no") return !has_problem(host(what, 2), what.at(3));
+  if (kind == "health") {
+    wrong_ = world_->snapshot(host(what, 1)).health;
+    return wrong_ == what.at(2);
+  }
+  if (kind == "phase") {
+    for (const NodeView& node : world_->snapshot(host(what, 1)).nodes) {
+      if (node.name == what[1]) wrong_ = node.phase;
+    }
+    return wrong_ == what.at(2);
+  }
+  if (kind == "read_only") return world_->server(host(what, 1)).read_only();
+  if (kind == "writable") return !world_->server(host(what, 1)).read_only();
+  if (kind == "whole") return (wrong_ = world_->wrong_with_ring()).empty();
+  if (kind == "data") return (wrong_ = world_->audit()).empty();
+  if (kind == "statements") {
+    std::size_t count = 0;
+    for (std::size_t i = std::max(opening_, world_->first_kept()); i < end(); ++i) {
+      count += at(i).kind == Seen::Kind::statement && at(i).host == host(what, 1);
+    }
+    wrong_ = std::to_string(count) + " statements";
+    return std::to_string(count) == what.at(2);
+  }
+  throw Failure{"\"" + kind + "\" is nothing that can be expected"};
+}
+
+void Player::expect_nothing(Duration span, bool statements) {
+  const std::size_t from = end();
+  world_->run_until(world_->now() + span);
+  for (std::size_t i = std::max(from, world_->first_kept()); i < end(); ++i) {
+    const bool counts = at(i).kind == Seen::Kind::epoch || (statements && at(i).kind == Seen::Kind::statement);
+    if (counts) throw Failure{"at " + clock(at(i).at - zero_) + " " + at(i).host + ": " + at(i).text};
+  }
+}
+
+void Player::expect(Words words) {
+  words.erase(words.begin());
+  if (words.size() == 3 && words[0] == "nothing") return expect_nothing(duration(words[2]), true);
+  if (words.size() == 4 && words[0] == "no" && words[1] == "epoch") return expect_nothing(duration(words[3]), false);
+  Duration span{0};
+  if (words.at(0) == "within") {
+    span = duration(words.at(1));
+    words.erase(words.begin(), words.begin() + 2);
+  }
+  wrong_.clear();
+  const Duration left = std::max(Duration{0}, marked_at_ + span - world_->now());
+  if (!world_->run_until([&] { return came_true(words); }, left)) {
+    throw Failure{wrong_.empty() ? "it did not come true" : wrong_};
+  }
+}
+
+void Player::check_violations() const {
+  if (world_ && !world_->violations().empty()) throw Failure{world_->violations().front()};
+}
+
+void Player::play(const Words& words) {
+  if (world_ == nullptr) {
+    if (set_stage(words)) return;
+    const bool opens = words[0] == "ring" || words[0] == "fresh" || words[0] == "running";
+    if (!opens) throw Failure{"the stage is not open yet: say ring, fresh or running, and who"};
+    return open(words);
+  }
+  if (words[0] == "at") {
+    const Time when = zero_ + duration(words.at(1));
+    if (when < world_->now()) throw Failure{"it is " + clock(world_->now() - zero_) + " already"};
+    world_->run_until(when);
+    check_violations();
+    return act(Words(words.begin() + 2, words.end()));
+  }
+  if (words[0] == "wait")
+    world_->run_until(world_->now() + duration(words.at(1)));
+  else if (words[0] == "allow")
+    allow_epochs_ = true;
+  else if (words[0] == "expect")
+    expect(words);
+  else
+    act(words);
+  check_violations();
+}
+
+void Player::finish() {
+  check_violations();
+  if (allow_epochs_ || world_ == nullptr) return;
+  for (std::size_t i = std::max(next_epoch_, world_->first_kept()); i < end(); ++i) {
+    if (at(i).kind == Seen::Kind::epoch)
+      throw Failure{"nobody expected " + at(i).text + " at " + clock(at(i).at - zero_)};
+  }
+}
+
+std::string Player::seen(std::size_t from, std::size_t most) const {
+  std::string out;
+  if (world_ == nullptr) return out;
+  std::size_t lines = 0;
+  for (std::size_t i = std::max(from, world_->first_kept()); i < end() && lines < most; ++i, ++lines) {
+    const Seen& line = at(i);
+    std::string text = line.text;
+    for (const std::string& name : world_->names()) {
+      const std::string& host = world_->server(name).address().host;
+      for (std::size_t p = text.find(host); p != std::string::npos; p = text.find(host, p))
+        text.replace(p, host.size(), name);
+    }
+    static constexpr const char* kSigns[] = {"", "== ", "sql> ", "mysqld: ", "", "done: ", "reply: "};
+    out += clock(line.at - zero_) + "  " + line.host + (line.host.empty() ? "" : "  ") +
+           kSigns[static_cast<int>(line.kind)] + text + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+StoryResult run_story(const std::string& name, std::string_view text) {
+  StoryResult result;
+  Player player;
+  std::istringstream in{std::string(text)};
+  std::string line;
+  std::size_t number = 0;
+  try {
+    while (std::getline(in, line)) {
+      ++number;
+      const Words words = split(line.substr(0, line.find('#')));
+      if (!words.empty()) player.play(words);
+    }
+    ++number;
+    line = "(the end)";
+    player.finish();
+    result.ok = true;
+  } catch (const Failure& failure) {
+    result.failure = name + ":" + std::to_string(number) + ": " + line + "\n  " + failure.text +
+                     "\n  since the last thing that happened:\n" + player.seen_since_mark();
+  } catch (const std::out_of_range&) {
+    result.failure = name + ":" + std::to_string(number) + ": " + line + "\n  the line is not complete";
+  }
+  result.trace = player.seen(0, static_cast<std::size_t>(-1));
+  result.steps = player.steps();
+  return result;
+}
+
+}  // namespace ringagent::sim

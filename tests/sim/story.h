@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/sim/world.h"
+
+// A protocol story: a text file that says what happens to a ring and what must follow, line by line. A reviewer can
+// read it without knowing the code; `run_story` plays it in a World.
+//
+// The first lines set the stage (`flavor mysql`, `seed 7`, `set silence 2s`), one line opens it:
+//   ring db1 db2 db3 db4       formed, linked, at rest for some seconds; time 0 is then
+//   fresh db1 db2 db3 db4      empty servers, up; agents not started
+//   running db1 db2 db3 db4    servers that run as a ring, in this order; agents not started
+// Then what happens, at once or `at 3s ...`; `wait 2s` lets time pass:
+//   kill|start|stop mysqld|agent|host X ...      stop: in good order (SIGTERM)
+//   hang|wake mysqld X             pause agent|host X for 2s
+//   cut network|agents|databases db1 db2 | db3 db4          heal network
+//   loss 20%    twice 10%    late 300ms
+//   write X 5    load every 20ms    load off
+//   operator X: STOP SLAVE         command X resume
+//   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
+// And what must be seen. `within` counts from the last thing that happened:
+//   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4]
+//   expect within 100ms repoint db4 -> db2        its link has been pointed there and runs
+//   expect within 5s log X words of a line        expect within 5s objection
+//   expect within 2s problem X code               expect within 2s no problem X code
+//   expect within 2s health X ok                  expect within 2s phase X refused
+//   expect within 2s read_only X | writable X     expect within 5s whole
+//   expect within 5s data                         every acknowledged transaction stands once on every server that is up
+//   expect nothing for 10s                        no epoch and no statement
+//   expect no epoch for 60s
+//   expect statements X 0                         since the opening
+// Every epoch must be expected, in order, unless the story says `allow epochs`.
+namespace ringagent::sim {
+
+struct StoryResult {
+  bool ok = false;
+  std::string failure;  // file:line, the line, and what was seen instead
+  std::string trace;    // everything that happened, with names
+  std::uint64_t steps = 0;
+};
+
+StoryResult run_story(const std::string& name, std::string_view text);
+
+}  // namespace ringagent::sim

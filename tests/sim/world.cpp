@@ -1,0 +1,560 @@
+#include "tests/sim/world.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace ringagent::sim {
+namespace {
+
+constexpr std::size_t kTraceMax = 20'000;
+constexpr std::uint16_t kGossipPort = 7946;
+constexpr std::uint16_t kMysqlPort = 3306;
+
+NodeId id_of(std::size_t number) {
+  NodeId id;
+  id.bytes[0] = 0xdb;
+  id.bytes[15] = static_cast<std::uint8_t>(number + 1);
+  return id;
+}
+
+std::string address_host(std::size_t number) {
+  return "10.0.0." + std::to_string(number + 1);
+}
+
+std::string names_of(const Config& config) {
+  std::string out;
+  for (const NodeId& id : ring(config)) out += " " + config.find(id)->name;
+  return out;
+}
+
+}  // namespace
+
+World::World(WorldOptions options) : options_(std::move(options)), random_(options_.seed) {
+  std::vector<Address> peers;
+  for (std::size_t i = 0; i < options_.names.size(); ++i) peers.push_back({address_host(i), kGossipPort});
+  for (std::size_t i = 0; i < options_.names.size(); ++i) {
+    Host host;
+    host.name = options_.names[i];
+    host.number = i;
+    host.settings = options_.settings;
+    host.settings.name = host.name;
+    host.settings.initial = options_.names;
+    host.settings.gossip = {address_host(i), kGossipPort};
+    host.settings.mysql = {address_host(i), kMysqlPort};
+    host.settings.peers = peers;
+    host.disk.self = id_of(i);
+    host.server = std::make_unique<ModelServer>(static_cast<Surroundings&>(*this), host.name, host.settings.mysql,
+                                                static_cast<std::uint32_t>(i + 1), options_.flavor);
+    hosts_.push_back(std::move(host));
+    index_[options_.names[i]] = i;
+  }
+  for (Host& host : hosts_) {
+    host.server->on_gone = [this, &host](bool process) { server_gone(host, process); };
+  }
+}
+
+World::~World() = default;
+
+// ---------------------------------------------------------------- time
+
+void World::after(Duration wait, std::function<void()> then) {
+  happenings_.push({now_ + std::max(wait, Duration{0}), ++order_, std::move(then)});
+}
+
+void World::run_until(Time end) {
+  run_until([] { return false; }, end - now_);
+}
+
+bool World::run_until(const std::function<bool()>& condition, Duration span) {
+  const Time end = now_ + span;
+  while (!condition()) {
+    if (happenings_.empty() || happenings_.top().at > end) {
+      now_ = end;
+      return condition();
+    }
+    const Happening next = happenings_.top();
+    happenings_.pop();
+    now_ = next.at;
+    next.what();
+  }
+  return true;
+}
+
+Duration World::between(Duration least, Duration most) {
+  const auto span = static_cast<std::uint64_t>((most - least).count());
+  return least + Duration(static_cast<std::int64_t>(random_() % (span + 1)));
+}
+
+bool World::chance(double share) {
+  return share > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < share;
+}
+
+// ---------------------------------------------------------------- who is where, and who reaches whom
+
+const Node* World::agent(const std::string& name) const {
+  return host(name).node.get();
+}
+
+Snapshot World::snapshot(const std::string& name) const {
+  const Host& h = host(name);
+  return h.node ? h.node->snapshot(now_) : Snapshot{};
+}
+
+std::string World::name_of(const Address& address) const {
+  for (const Host& host : hosts_) {
+    if (host.settings.mysql == address || host.settings.gossip == address) return host.name;
+  }
+  return address.str();
+}
+
+World::Host* World::host_at(const Address& gossip) {
+  for (Host& host : hosts_) {
+    if (host.settings.gossip == gossip) return &host;
+  }
+  return nullptr;
+}
+
+ModelServer* World::server_at(const Address& address) {
+  for (Host& host : hosts_) {
+    if (host.settings.mysql == address) return host.server.get();
+  }
+  return nullptr;
+}
+
+std::vector<ModelServer*> World::servers() {
+  std::vector<ModelServer*> out;
+  for (Host& host : hosts_) out.push_back(host.server.get());
+  return out;
+}
+
+bool World::reaches(const Host& from, const Host& to, Net net) const {
+  if (!from.powered || !to.powered) return false;
+  return (net == Net::agents ? cut_agents_ : cut_databases_).count({from.number, to.number}) == 0;
+}
+
+bool World::path(const ModelServer& from, const ModelServer& to) {
+  return reaches(host(from.name()), host(to.name()), Net::databases);
+}
+
+void World::cut(const std::vector<std::vector<std::string>>& groups, Net net) {
+  for (const auto& here : groups) {
+    for (const auto& there : groups) {
+      if (&here == &there) continue;
+      for (const std::string& a : here) {
+        for (const std::string& b : there) {
+          const auto pair = std::make_pair(host(a).number, host(b).number);
+          if (net != Net::databases) cut_agents_.insert(pair);
+          if (net != Net::agents) cut_databases_.insert(pair);
+        }
+      }
+    }
+  }
+}
+
+void World::heal() {
+  cut_agents_.clear();
+  cut_databases_.clear();
+}
+
+// ---------------------------------------------------------------- one step of an agent
+
+void World::step(Host& host, Event event) {
+  ++steps_;
+  Effects effects = host.node->step(std::move(event), now_);
+  carry_out(host, std::move(effects));
+  arm(host);
+}
+
+void World::deliver(Host& host, Event event, std::uint64_t life) {
+  if (!host.node || host.life != life) return;
+  if (now_ < host.paused_until) {
+    host.held.push_back(std::move(event));
+    return;
+  }
+  step(host, std::move(event));
+}
+
+void World::arm(Host& host) {
+  const Time due = std::max(now_, host.node->next_due());
+  if (due == host.tick_at) return;
+  host.tick_at = due;
+  if (due == Time::max()) return;
+  happenings_.push({due, ++order_, [this, &host, token = ++host.tick_token, life = host.life] {
+                      if (token != host.tick_token || life != host.life) return;
+                      host.tick_at = Time::max();
+                      deliver(host, Tick{}, life);
+                    }});
+}
+
+// In the order that agent/node.h asks for.
+void World::carry_out(Host& host, Effects effects) {
+  if (effects.persist) persist(host);
+  const Duration wait = effects.persist ? options_.disk : Duration{0};
+  record(host, effects);
+  for (const Outgoing& outgoing : effects.send) send(host, outgoing, wait);
+  for (SqlRequest& request : effects.sql) {
+    std::visit([&](const auto& one) { start(host, one); }, request);
+  }
+  for (const PortRequest& request : effects.ports) start(host, request);
+}
+
+void World::persist(Host& host) {
+  const DurableState& before = host.disk;
+  const DurableState& after = host.node->durable();
+  const auto back = [&](const char* what) {
+    violation("C3: " + std::string(what) + " of " + host.name + " went back");
+  };
+  if (after.boot < before.boot) back("the boot counter");
+  if (after.seq <= before.seq) back("the store sequence");
+  if (after.own_round < before.own_round) back("the own round");
+  if (after.promised_instance == before.promised_instance && after.promised < before.promised) back("the promise");
+  if (!before.chain.empty() && after.chain.empty()) back("the chain");
+  host.disk = after;
+  record_epochs(host);
+}
+
+// C1 and C2, and the epoch's line in the trace when the first agent has it on its disk.
+void World::record_epochs(Host& host) {
+  std::optional<Config> before;
+  for (const std::string& bytes : host.disk.chain) {
+    const auto config = parse_config(bytes);
+    if (!config) {
+      violation("C6: the chain of " + host.name + " holds a config that is not valid: " + config.error().text);
+      return;
+    }
+    if (before && config->generation == before->generation && config->parent != hash(*before)) {
+      violation("C2: epoch " + std::to_string(config->epoch) + " of " + host.name +
+                " does not name the hash of its parent");
+    }
+    before = *config;
+    const auto [at, first] = decided_.emplace(std::make_pair(config->generation, config->epoch), bytes);
+    if (!first) {
+      if (at->second != bytes)
+        violation("C1: two values of epoch " + std::to_string(config->epoch) + ", one at " + host.name);
+      continue;
+    }
+    Seen seen{now_, Seen::Kind::epoch, host.name, {}, *config};
+    seen.text = "epoch " + std::to_string(config->epoch) + ": " + config->reason + "; ring" + names_of(*config);
+    trace_.push_back(std::move(seen));
+  }
+}
+
+void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
+  Host* to = host_at(outgoing.address);
+  if (to == nullptr || !reaches(host, *to, Net::agents)) return;
+  // What is sealed for one cluster can be opened by nobody else; what is bound to the name, by all who share it.
+  const ClusterId cluster = outgoing.by_name ? ClusterId{} : host.node->cluster_id();
+  Packet packet{host.disk.self, host.disk.boot, host.settings.gossip, outgoing.by_name, outgoing.message};
+  for (int copy = chance(twice) ? 2 : 1; copy > 0; --copy) {
+    if (chance(loss)) continue;
+    Duration takes = wait + between(options_.packet_least, options_.packet_most);
+    if (late_most > Duration{0} && chance(0.1)) takes += between(0us, late_most);
+    after(takes, [this, &host, to, packet, cluster] {
+      if (!to->node || !reaches(host, *to, Net::agents)) return;
+      if (!packet.by_name && to->node->cluster_id() != cluster) return;
+      deliver(*to, packet, to->life);
+    });
+  }
+}
+
+void World::record(Host& host, const Effects& effects) {
+  for (const LogLine& line : effects.log) note(Seen::Kind::log, host.name, line.text);
+  for (const HistoryEntry& entry : effects.history) {
+    if (entry.kind != "epoch") note(Seen::Kind::history, host.name, entry.what + ": " + entry.why);
+  }
+  for (const Reply& reply : effects.replies)
+    note(Seen::Kind::reply, host.name, (reply.ok ? "ok: " : "failed: ") + reply.text);
+}
+
+void World::note(Seen::Kind kind, const std::string& host, std::string text) {
+  trace_.push_back({now_, kind, host, std::move(text), std::nullopt});
+  if (trace_.size() > kTraceMax) {
+    trace_.pop_front();
+    ++dropped_;
+  }
+}
+
+void World::note(const ModelServer& server, const std::string& what) {
+  note(Seen::Kind::server, server.name(), what);
+}
+
+void World::ran(const ModelServer& server, const std::string& sql) {
+  note(Seen::Kind::statement, server.name(), sql);
+}
+
+void World::violation(const std::string& what) {
+  note(Seen::Kind::fault, "", "VIOLATION " + what);
+  violations_.push_back(what);
+}
+
+// ---------------------------------------------------------------- calls to servers
+
+// One question to a server: answered once, by the server or by its deadline.
+struct World::Call {
+  bool answered = false;
+  std::function<void(Event)> answer;
+};
+
+std::shared_ptr<World::Call> World::call(Host& host, Duration deadline, std::function<Event()> timed_out) {
+  auto one = std::make_shared<Call>();
+  one->answer = [this, &host, life = host.life, call = one.get()](Event event) {
+    if (call->answered) return;
+    call->answered = true;
+    deliver(host, std::move(event), life);
+  };
+  after(deadline, [one, timed_out = std::move(timed_out)] {
+    if (!one->answered) one->answer(timed_out());
+  });
+  return one;
+}
+
+// What a connection to the own server's socket file meets.
+SqlError World::at_the_door(const Host& host) const {
+  if (!host.server->socket_file()) {
+    return {SqlErrorKind::missing, 2002,
+            "Can't connect to local server through socket (2 \"No such file or directory\")"};
+  }
+  return {SqlErrorKind::refused, 2002, "Can't connect to local server through socket (111 \"Connection refused\")"};
+}
+
+void World::start(Host& host, const PollRequest&) {
+  const Time asked = now_;
+  const auto answer = [asked](SqlResult<ServerState> result) { return Polled{asked, std::move(result)}; };
+  auto call = this->call(host, options_.poll_deadline, [answer] {
+    return Event(answer(tl::unexpected<SqlError>(SqlError{SqlErrorKind::timeout, 0, "no answer within the deadline"})));
+  });
+  after(between(800us, 1500us), [this, &host, call, answer] {
+    if (!host.server->listening()) {
+      call->answer(answer(tl::unexpected<SqlError>(at_the_door(host))));
+      return;
+    }
+    host.server->when_awake([&host, call, answer] {
+      if (!call->answered) host.watched_start = host.server->starts();
+      call->answer(answer(host.server->state()));
+    });
+  });
+}
+
+void World::start(Host& host, const RunRequest& request) {
+  check_statement(host, request.statement);
+  const std::uint64_t ticket = request.ticket;
+  const Time began = now_;
+  const auto answer = [this, ticket, began](std::optional<SqlError> error) {
+    return Ran{ticket, std::move(error), now_ - began};
+  };
+  auto call = this->call(host, request.statement.deadline + 1s, [answer] {
+    return Event(answer(SqlError{SqlErrorKind::timeout, 0, "no answer within the deadline"}));
+  });
+  if (!host.server->listening()) {
+    after(500us, [call, answer, error = at_the_door(host)] { call->answer(answer(error)); });
+    return;
+  }
+  host.server->execute(request.statement.sql,
+                       [call, answer](std::optional<SqlError> error) { call->answer(answer(std::move(error))); });
+}
+
+void World::start(Host& host, const LookRequest& request) {
+  const NodeId target = request.target;
+  const auto failed = [target](SqlErrorKind kind, const char* text) {
+    return Event(Looked{target, tl::unexpected<SqlError>(SqlError{kind, 0, text})});
+  };
+  auto call =
+      this->call(host, options_.look_deadline, [failed] { return failed(SqlErrorKind::unreachable, "timed out"); });
+  ModelServer* server = server_at(request.address);
+  after(between(2ms, 4ms), [this, &host, call, server, target, failed] {
+    if (server == nullptr || !path(*host.server, *server)) return;
+    if (!server->listening()) {
+      call->answer(failed(SqlErrorKind::refused, "Connection refused"));
+      return;
+    }
+    server->when_awake([call, server, target] { call->answer(Looked{target, server->state()}); });
+  });
+}
+
+void World::start(Host& host, const PortRequest& request) {
+  const NodeId target = request.target;
+  auto call = this->call(host, request.timeout, [target] { return Event(PortAnswered{target, EdgeState::silent}); });
+  ModelServer* server = server_at(request.address);
+  after(between(300us, 900us), [this, &host, call, server, target] {
+    if (server == nullptr || !path(*host.server, *server)) return;
+    if (!server->listening()) {
+      call->answer(PortAnswered{target, EdgeState::refused});
+      return;
+    }
+    server->when_awake([call, target] { call->answer(PortAnswered{target, EdgeState::ok}); });
+  });
+}
+
+// C5: a link is only ever pointed at what the durable head says.
+void World::check_statement(const Host& host, const Statement& statement) {
+  if (statement.sql.find("_HOST=") == std::string::npos) return;
+  const auto head = host.disk.chain.empty() ? Result<Config>(fail("no head")) : parse_config(host.disk.chain.back());
+  if (!head) return violation("C5: " + host.name + " repoints without a head");
+  const auto up = upstream(*head, host.disk.self);
+  const std::string wanted = up ? head->find(*up)->mysql.host : "";
+  if (!up || statement.sql.find("_HOST='" + wanted + "'") == std::string::npos) {
+    violation("C5: " + host.name + " issues " + statement.shown + " but its upstream is " +
+              (up ? head->find(*up)->name : "nobody"));
+  }
+}
+
+void World::server_gone(Host& host, bool process) {
+  if (!host.node || host.watched_start != host.server->starts()) return;
+  after(between(200us, 1ms), [this, &host, process, life = host.life] {
+    const std::string why = process ? "mysqld has ended" : "the server closed the connection that watches it";
+    deliver(host, ServerGone{process, why}, life);
+  });
+}
+
+// ---------------------------------------------------------------- agents and hosts
+
+void World::start_agent(const std::string& name) {
+  Host& h = host(name);
+  if (h.node || !h.powered) return;
+  ++h.disk.boot;
+  ++h.life;
+  h.paused_until = Time{0};
+  h.held.clear();
+  h.watched_start = 0;
+  h.tick_at = Time::max();
+  h.node = std::make_unique<Node>(h.settings, h.disk, options_.seed * 1000 + h.number * 100 + h.disk.boot, now_);
+  arm(h);
+}
+
+void World::kill_agent(const std::string& name) {
+  Host& h = host(name);
+  h.node.reset();
+  ++h.life;
+}
+
+void World::stop_agent(const std::string& name) {
+  Host& h = host(name);
+  if (!h.node) return;
+  step(h, Command{0, "leaving", {}});
+  kill_agent(name);
+}
+
+void World::pause_agent(const std::string& name, Duration span) {
+  Host& h = host(name);
+  if (!h.node) return;
+  h.paused_at = now_;
+  h.paused_until = now_ + span;
+  after(span, [this, &h, life = h.life] {
+    if (h.life != life || !h.node) return;
+    // The loop's own guard runs first, then what has been waiting in the sockets.
+    step(h, LoopLagged{now_ - h.paused_at});
+    for (Event& event : std::exchange(h.held, {})) {
+      if (h.node) step(h, std::move(event));
+    }
+  });
+}
+
+void World::command(const std::string& name, const std::string& command,
+                    std::vector<std::pair<std::string, std::string>> arguments) {
+  Host& h = host(name);
+  if (h.node) deliver(h, Command{++order_, command, std::move(arguments)}, h.life);
+}
+
+void World::pause_server(const std::string& name, Duration span) {
+  ModelServer& s = server(name);
+  s.hang();
+  after(span, [&s] { s.wake(); });
+}
+
+void World::kill_host(const std::string& name) {
+  Host& h = host(name);
+  kill_agent(name);
+  h.powered = false;
+  h.server->kill(false);
+}
+
+void World::start_host(const std::string& name) {
+  host(name).powered = true;
+  start_server(name);
+  start_agent(name);
+}
+
+void World::operate(const std::string& name, const std::string& sql) {
+  note(Seen::Kind::server, name, "by hand: " + sql);
+  if (const auto error = host(name).server->operate(sql)) note(Seen::Kind::server, name, "by hand: " + error->text);
+}
+
+// ---------------------------------------------------------------- load and its audit
+
+void World::write(const std::string& name, std::size_t transactions) {
+  for (std::size_t i = 0; i < transactions; ++i) {
+    if (server(name).write(++contents_)) acknowledged_[contents_] = name;
+  }
+}
+
+void World::load(Duration period) {
+  load_round(period, ++load_token_);
+}
+
+void World::load_round(Duration period, std::uint64_t token) {
+  if (period == Duration{0}) return;
+  after(period, [this, token, period] {
+    if (token != load_token_) return;
+    for (Host& host : hosts_) write(host.name, 1);
+    load_round(period, token);
+  });
+}
+
+bool World::quiet() const {
+  const Positions* first = nullptr;
+  for (const Host& host : hosts_) {
+    if (!host.server->listening()) continue;
+    if (first == nullptr) first = &host.server->executed();
+    if (*first != host.server->executed()) return false;
+  }
+  return true;
+}
+
+std::string World::audit() {
+  if (!quiet()) return "the servers have different positions";
+  for (const auto& [content, origin] : acknowledged_) {
+    const bool survivor = server(origin).listening();
+    std::size_t holders = 0;
+    std::size_t up = 0;
+    for (Host& host : hosts_) {
+      if (!host.server->listening()) continue;
+      ++up;
+      holders += host.server->holds(content);
+    }
+    if (holders == up || (!survivor && holders == 0)) continue;
+    return "transaction " + std::to_string(content) + " of " + origin + " stands on " + std::to_string(holders) +
+           " of " + std::to_string(up) + " servers";
+  }
+  return {};
+}
+
+std::string World::wrong_with_ring() {
+  const Config* head = nullptr;
+  Config newest;
+  for (const auto& [number, bytes] : decided_) {
+    auto config = parse_config(bytes);
+    if (config) newest = std::move(*config), head = &newest;
+  }
+  if (head == nullptr) return "no ring has been formed";
+  for (Host& host : hosts_) {
+    if (!host.node || host.disk.chain.empty() || host.disk.chain.back() == decided_.rbegin()->second) continue;
+    return host.name + " does not have epoch " + std::to_string(head->epoch);
+  }
+  for (const Member& member : head->members) {
+    ModelServer& server = this->server(member.name);
+    if (!server.listening() || host(member.name).node == nullptr) {
+      if (member.in && !server.listening()) return member.name + " is in and its mysqld is not up";
+      continue;
+    }
+    if (!member.in) return member.name + " is out: " + member.out_class;
+    const auto up = upstream(*head, member.id);
+    if (server.read_only()) return member.name + " is read_only";
+    if (!up) continue;
+    if (!server.linked() || server.source() != head->find(*up)->mysql)
+      return member.name + " does not follow " + head->find(*up)->name;
+    if (server.io() != IoState::running || !server.sql_running()) return "the link of " + member.name + " does not run";
+  }
+  return {};
+}
+
+}  // namespace ringagent::sim

@@ -1,0 +1,195 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/node.h"
+#include "tests/sim/model_server.h"
+
+// A small deterministic world for whole agents: several hosts, each with a Node (the very code of the daemon), a disk
+// and a model server, in virtual time.
+//
+// Intuition: one queue of things that happen, ordered by time. A step of an agent is carried out as agent/node.h asks
+// for it: persist, then send, then SQL. A crash forgets the Node and what was under way, and keeps what was persisted.
+// Whatever happens is written into a trace that a person can read; whatever must never happen is a violation.
+//
+// The same seed gives the same run. Nothing here waits: ten minutes pass in a second.
+namespace ringagent::sim {
+
+struct WorldOptions {
+  std::vector<std::string> names;
+  std::uint64_t seed = 1;
+  Flavor flavor = Flavor::mariadb;
+  NodeSettings settings;  // what is common to all agents; names, addresses and [ring] initial are filled in
+  Duration packet_least = 200us;
+  Duration packet_most = 600us;
+  Duration disk = 300us;        // one fdatasync
+  Duration poll_deadline = 2s;  // mysql/worker.h
+  Duration look_deadline = 1s;
+};
+
+// One line of what happened.
+struct Seen {
+  enum class Kind : std::uint8_t { fault, epoch, statement, server, log, history, reply };
+  Time at{0};
+  Kind kind = Kind::log;
+  std::string host;  // "" for faults that concern more than one
+  std::string text;
+  std::optional<Config> config;  // of an epoch: the first time that anybody adopts it
+};
+
+class World : private Surroundings {
+ public:
+  explicit World(WorldOptions options);
+  ~World() override;
+
+  // ---- time
+  Time now() const override { return now_; }
+  void run_until(Time end);
+  // Returns whether the condition came true within `span`; it is tried after each event.
+  bool run_until(const std::function<bool()>& condition, Duration span);
+
+  // ---- hosts, by name; unknown names abort: ask `has` first
+  bool has(const std::string& name) const { return index_.count(name) > 0; }
+  const std::vector<std::string>& names() const { return options_.names; }
+  ModelServer& server(const std::string& name) { return *host(name).server; }
+  const Node* agent(const std::string& name) const;  // nullptr: not running
+  const DurableState& disk(const std::string& name) const { return host(name).disk; }
+  Snapshot snapshot(const std::string& name) const;
+  std::string name_of(const Address& address) const;
+
+  // ---- agents
+  void start_agent(const std::string& name);
+  void kill_agent(const std::string& name);
+  void stop_agent(const std::string& name);                  // orderly: it says good-bye
+  void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
+  void command(const std::string& name, const std::string& command,
+               std::vector<std::pair<std::string, std::string>> arguments = {});
+
+  // ---- servers and hosts
+  void start_server(const std::string& name) { server(name).start(); }
+  void kill_server(const std::string& name) { server(name).kill(); }
+  void pause_server(const std::string& name, Duration span);
+  void kill_host(const std::string& name);  // power off: nothing is said to anybody
+  void start_host(const std::string& name);
+  void operate(const std::string& name, const std::string& sql);  // a person at the server's own prompt
+
+  // ---- network
+  enum class Net { agents, databases, both };
+  // Nothing passes between two hosts of different groups.
+  void cut(const std::vector<std::vector<std::string>>& groups, Net net);
+  void heal();
+  double loss = 0;
+  double twice = 0;
+  Duration late_most{0};  // some packets are as late as this, and so overtaken
+
+  // ---- load and its audit
+  void write(const std::string& name, std::size_t transactions);
+  void load(Duration period);  // every server that takes writes gets one so often; 0: none
+  // What is wrong with the data of the servers that are up, after quiescence, or "".
+  std::string audit();
+  bool quiet() const;  // all servers that are up have the same positions
+
+  // ---- what happened
+  const std::deque<Seen>& trace() const { return trace_; }
+  std::size_t first_kept() const { return dropped_; }  // the number of the trace's first line
+  void note(Seen::Kind kind, const std::string& host, std::string text);
+  const std::vector<std::string>& violations() const { return violations_; }
+  std::uint64_t steps() const { return steps_; }
+
+  // Ring and links are as the head of all running agents wants them, everything runs and nobody in the ring is
+  // read_only; or what is missing.
+  std::string wrong_with_ring();
+
+ private:
+  struct Host {
+    std::string name;
+    std::size_t number = 0;
+    NodeSettings settings;
+    DurableState disk;
+    std::unique_ptr<Node> node;
+    std::uint64_t life = 0;  // of the agent
+    std::unique_ptr<ModelServer> server;
+    bool powered = true;
+    std::uint64_t watched_start = 0;
+    Time tick_at = Time::max();
+    std::uint64_t tick_token = 0;
+    Time paused_until{0};
+    Time paused_at{0};
+    std::deque<Event> held;  // what arrived while it was paused
+  };
+  struct Happening {
+    Time at{0};
+    std::uint64_t order = 0;
+    std::function<void()> what;
+    bool operator<(const Happening& other) const { return at != other.at ? at > other.at : order > other.order; }
+  };
+
+  Host& host(const std::string& name) { return hosts_[index_.at(name)]; }
+  const Host& host(const std::string& name) const { return hosts_[index_.at(name)]; }
+  Host* host_at(const Address& gossip);
+
+  // Surroundings of the servers.
+  void after(Duration wait, std::function<void()> then) override;
+  Duration between(Duration least, Duration most) override;
+  ModelServer* server_at(const Address& address) override;
+  bool path(const ModelServer& from, const ModelServer& to) override;
+  std::vector<ModelServer*> servers() override;
+  void note(const ModelServer& server, const std::string& what) override;
+  void ran(const ModelServer& server, const std::string& sql) override;
+  void violation(const std::string& what) override;
+
+  bool reaches(const Host& from, const Host& to, Net net) const;
+  bool chance(double share);
+
+  void step(Host& host, Event event);
+  void deliver(Host& host, Event event, std::uint64_t life);
+  void arm(Host& host);
+  void carry_out(Host& host, Effects effects);
+  void persist(Host& host);
+  void send(Host& host, const Outgoing& outgoing, Duration wait);
+  void record(Host& host, const Effects& effects);
+  void record_epochs(Host& host);
+
+  void load_round(Duration period, std::uint64_t token);
+
+  struct Call;
+  std::shared_ptr<Call> call(Host& host, Duration deadline, std::function<Event()> timed_out);
+  void start(Host& host, const PollRequest& request);
+  void start(Host& host, const RunRequest& request);
+  void start(Host& host, const LookRequest& request);
+  void start(Host& host, const PortRequest& request);
+  void check_statement(const Host& host, const Statement& statement);
+  SqlError at_the_door(const Host& host) const;
+  void server_gone(Host& host, bool process);
+
+  WorldOptions options_;
+  std::mt19937_64 random_;
+  Time now_{1000s};
+  std::uint64_t order_ = 0;
+  std::priority_queue<Happening> happenings_;
+  std::deque<Host> hosts_;
+  std::map<std::string, std::size_t> index_;
+  std::set<std::pair<std::size_t, std::size_t>> cut_agents_;
+  std::set<std::pair<std::size_t, std::size_t>> cut_databases_;
+
+  std::uint64_t contents_ = 0;
+  std::map<std::uint64_t, std::string> acknowledged_;
+  std::uint64_t load_token_ = 0;
+
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::string> decided_;  // C1: the one value of each epoch
+  std::deque<Seen> trace_;
+  std::size_t dropped_ = 0;
+  std::vector<std::string> violations_;
+  std::uint64_t steps_ = 0;
+};
+
+}  // namespace ringagent::sim
