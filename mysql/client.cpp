@@ -49,8 +49,7 @@ SqlErrorKind classify(unsigned number, std::string_view text, bool connecting) {
     case CR_CONN_HOST_ERROR: {
       const int code = errno_in(text);
       if (code == ECONNREFUSED) return SqlErrorKind::refused;
-      return code == ENOENT && number == CR_CONNECTION_ERROR ? SqlErrorKind::missing
-                                                             : SqlErrorKind::unreachable;
+      return code == ENOENT && number == CR_CONNECTION_ERROR ? SqlErrorKind::missing : SqlErrorKind::unreachable;
     }
     case CR_UNKNOWN_HOST:
     case CR_SOCKET_CREATE_ERROR:
@@ -77,8 +76,7 @@ SqlErrorKind classify(unsigned number, std::string_view text, bool connecting) {
     default:
       break;
   }
-  if (connecting)
-    return SqlErrorKind::denied;  // 1040, 1045, 1129, 1130, 1203, 1698, 2059, 2061, ...: it answered
+  if (connecting) return SqlErrorKind::denied;  // 1040, 1045, 1129, 1130, 1203, 1698, 2059, 2061, ...: it answered
   return number >= CR_MIN_ERROR && number <= CR_MAX_ERROR ? SqlErrorKind::lost : SqlErrorKind::server;
 }
 
@@ -166,8 +164,8 @@ short Client::Impl::wait_once(short wanted, int library_ms) {
 // for them. The kernel then ends such a read in time; a session's socket does not block (see connect).
 void Client::Impl::bound_blocking_reads() {
   if (!tls_ || usable_ || socket_now() < 0) return;
-  const auto left = std::max<std::int64_t>(
-      1000, std::chrono::ceil<std::chrono::microseconds>(deadline_ - Clock::now()).count());
+  const auto left =
+      std::max<std::int64_t>(1000, std::chrono::ceil<std::chrono::microseconds>(deadline_ - Clock::now()).count());
   const timeval timeout{static_cast<time_t>(left / 1'000'000), static_cast<suseconds_t>(left % 1'000'000)};
   ::setsockopt(socket_now(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   ::setsockopt(socket_now(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
@@ -177,8 +175,7 @@ void Client::Impl::bound_blocking_reads() {
 
 template <class Step>
 net_async_status Client::Impl::drive(Step step) {
-  constexpr int kTick_ms =
-      5;  // the library does not say what it waits for: reads wake us, writes wait for the tick
+  constexpr int kTick_ms = 5;  // the library does not say what it waits for: reads wake us, writes wait for the tick
   net_async_status status = step();
   for (int after_the_end = 0; status == NET_ASYNC_NOT_READY && after_the_end < 100; status = step()) {
     if (given_up_)
@@ -194,15 +191,13 @@ MYSQL* Client::Impl::log_in(const ConnectSettings& settings) {
   const auto status = drive([&] {
     return mysql_real_connect_nonblocking(&mysql_, local ? nullptr : settings.address.host.c_str(),
                                           settings.user.c_str(), settings.password.c_str(), nullptr,
-                                          settings.address.port, local ? settings.socket.c_str() : nullptr,
-                                          0);
+                                          settings.address.port, local ? settings.socket.c_str() : nullptr, 0);
   });
   return status == NET_ASYNC_COMPLETE ? &mysql_ : nullptr;
 }
 
 bool Client::Impl::send(std::string_view sql) {
-  return drive([&] { return mysql_real_query_nonblocking(&mysql_, sql.data(), sql.size()); }) ==
-         NET_ASYNC_COMPLETE;
+  return drive([&] { return mysql_real_query_nonblocking(&mysql_, sql.data(), sql.size()); }) == NET_ASYNC_COMPLETE;
 }
 
 void Client::Impl::store() {
@@ -218,8 +213,7 @@ void Client::Impl::drive(int status, Continue go_on) {
     if (status & MYSQL_WAIT_READ) wanted = static_cast<short>(wanted | POLLIN);
     if (status & MYSQL_WAIT_WRITE) wanted = static_cast<short>(wanted | POLLOUT);
     if (status & MYSQL_WAIT_EXCEPT) wanted = static_cast<short>(wanted | POLLPRI);
-    const int library_ms =
-        status & MYSQL_WAIT_TIMEOUT ? static_cast<int>(mysql_get_timeout_value_ms(&mysql_)) : -1;
+    const int library_ms = status & MYSQL_WAIT_TIMEOUT ? static_cast<int>(mysql_get_timeout_value_ms(&mysql_)) : -1;
     const short came = given_up_ ? short{0} : wait_once(wanted, library_ms);
     int events = 0;
     if (came & (POLLIN | POLLHUP | POLLERR)) events |= MYSQL_WAIT_READ;
@@ -233,10 +227,9 @@ void Client::Impl::drive(int status, Continue go_on) {
 MYSQL* Client::Impl::log_in(const ConnectSettings& settings) {
   const bool local = !settings.socket.empty();
   MYSQL* connected = nullptr;
-  const int status =
-      mysql_real_connect_start(&connected, &mysql_, local ? nullptr : settings.address.host.c_str(),
-                               settings.user.c_str(), settings.password.c_str(), nullptr,
-                               settings.address.port, local ? settings.socket.c_str() : nullptr, 0);
+  const int status = mysql_real_connect_start(&connected, &mysql_, local ? nullptr : settings.address.host.c_str(),
+                                              settings.user.c_str(), settings.password.c_str(), nullptr,
+                                              settings.address.port, local ? settings.socket.c_str() : nullptr, 0);
   drive(status, [&](int events) { return mysql_real_connect_cont(&connected, &mysql_, events); });
   return connected;
 }
@@ -300,6 +293,10 @@ SqlResult<void> Client::Impl::connect(const ConnectSettings& settings, Duration 
   deadline_ = Clock::now() + deadline;
   tls_ = settings.tls != TlsMode::off;
   set_options(settings);
+  // Within a TLS handshake Connector/C waits for this long, for ever without it, whatever we say (see below).
+  const auto whole =
+      static_cast<unsigned>(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(deadline).count()));
+  mysql_options(&mysql_, MYSQL_OPT_CONNECT_TIMEOUT, &whole);
   if (!log_in(settings)) return tl::unexpected<SqlError>(failure(true));
   fd_ = socket_now();
   usable_ = true;
@@ -311,8 +308,7 @@ SqlResult<void> Client::Impl::connect(const ConnectSettings& settings, Duration 
         SqlError{SqlErrorKind::denied, CR_SSL_CONNECTION_ERROR, "the server does not offer TLS"});
   }
   if (tls_) ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
-  if (auto ready = query(kSessionSetup, std::chrono::duration_cast<Duration>(deadline_ - Clock::now()));
-      !ready)
+  if (auto ready = query(kSessionSetup, std::chrono::duration_cast<Duration>(deadline_ - Clock::now())); !ready)
     return tl::unexpected<SqlError>(std::move(ready.error()));
   return {};
 }

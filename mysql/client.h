@@ -17,9 +17,9 @@
 // Deadlines: both libraries count their time-outs in whole seconds and for each read anew. Here the
 // libraries' own non-blocking calls are driven by one poll loop, so a deadline is exact and covers the call
 // as a whole, and a readable `wake_fd` ends any call at once. After a deadline, a broken connection or a wake
-// the connection is of no more use (`usable()`): the server may still carry out what it was sent. One thing
-// cannot be bounded: the resolver of the C library, if an address is a name. Use address literals where that
-// matters.
+// the connection is of no more use (`usable()`): the server may still carry out what it was sent. Two
+// things are bounded less well: a server that falls silent in the middle of a TLS handshake can cost a second
+// more, and the C library's resolver takes the time that it takes. Use address literals where that matters.
 //
 // Errors (SqlErrorKind): `refused` only for ECONNREFUSED, `missing` for a socket file that is not there,
 // `unreachable` for any other way in which no greeting came, `denied` for a server that answered and does not
@@ -28,9 +28,8 @@
 //
 // Libraries: MariaDB Connector/C 3.x is the reference, Oracle's libmysqlclient from 8.0.16 compiles as well.
 //
-//
 // TLS: `required` fails on a server that offers none; `verify_ca` checks the server's certificate against the
-// CA, and not the host name (Connector/C cannot tell these apart otherwise than by not asking for the name).
+// CA, and not the host name.
 namespace ringagent {
 
 struct ConnectSettings {

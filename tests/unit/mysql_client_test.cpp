@@ -1,5 +1,3 @@
-#include "mysql/client.h"
-
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -8,7 +6,9 @@
 
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
+#include "mysql/client.h"
 #include "mysql/worker.h"
 
 // Servers that are not there, or do not speak: what can be shown without a real one.
@@ -17,7 +17,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Duration since(Clock::time_point begin) { return std::chrono::duration_cast<Duration>(Clock::now() - begin); }
+Duration since(Clock::time_point begin) {
+  return std::chrono::duration_cast<Duration>(Clock::now() - begin);
+}
 
 // A TCP port of the loopback that accepts connections (the kernel does) and never says a word: a stopped mysqld.
 class MuteServer {
@@ -36,6 +38,7 @@ class MuteServer {
   MuteServer& operator=(const MuteServer&) = delete;
   ~MuteServer() { ::close(fd_); }
   Address address() const { return {"127.0.0.1", port_}; }
+  int fd() const { return fd_; }
 
  private:
   int fd_;
@@ -96,6 +99,37 @@ TEST_CASE("mysql/client: a server that accepts and says nothing costs the deadli
   CHECK(took < 1s);
 }
 
+// Greets as MySQL 8 with TLS on offer, and falls silent in the middle of the TLS handshake.
+TEST_CASE("mysql/client: a server that falls silent within the TLS handshake costs the deadline, too") {
+  const MuteServer server;
+  std::thread greeter([fd = server.fd()] {
+    const int client = ::accept(fd, nullptr, nullptr);
+    std::string greeting(
+        "\x0a"
+        "8.0.36\0",
+        8);
+    greeting += std::string("\x01\0\0\0", 4) + "12345678" + std::string(1, '\0');
+    greeting += std::string("\xff\xff\xff\x02\0\xff\xdf\x15", 8) + std::string(10, '\0');  // CLIENT_SSL among them
+    greeting += "123456789012" + std::string(1, '\0') + "mysql_native_password" + std::string(1, '\0');
+    std::string packet{static_cast<char>(greeting.size()), 0, 0, 0};
+    packet += greeting;
+    char bytes[4096];
+    if (::send(client, packet.data(), packet.size(), MSG_NOSIGNAL) > 0)
+      while (::recv(client, bytes, sizeof bytes, 0) > 0) continue;  // until the client gives up
+    ::close(client);
+  });
+  ConnectSettings settings = over_tcp(server.address());
+  settings.tls = TlsMode::required;
+  const auto begin = Clock::now();
+  const auto client = Client::connect(settings, 300ms);
+  const Duration took = since(begin);
+  greeter.join();
+  REQUIRE(!client);
+  CHECK(client.error().kind == SqlErrorKind::unreachable);
+  CHECK(took >= 300ms);
+  CHECK(took < 1500ms);
+}
+
 TEST_CASE("mysql/client: a name that does not resolve is unreachable") {
   const auto client = Client::connect(over_tcp({"no-such-host.invalid", 3306}), 5s);
   REQUIRE(!client);
@@ -146,7 +180,7 @@ TEST_CASE("mysql/worker: a mute server blocks neither the caller nor the destruc
     CHECK(answer.result.error().kind == SqlErrorKind::unreachable);
     CHECK(!answer.watch);
     lock.unlock();
-    REQUIRE(worker.submit(PollJob{8, false, 30s}));   // is cut short by the destructor
+    REQUIRE(worker.submit(PollJob{8, false, 30s}));  // is cut short by the destructor
   }
   CHECK(since(begin) < 1s);
   CHECK(answers.size() == 1);
@@ -161,7 +195,7 @@ TEST_CASE("mysql/worker: the queue is bounded") {
   int taken = 0;
   for (std::uint64_t i = 0; i < 10; ++i) taken += worker.submit(LookJob{i, mute.address(), 30s}) ? 1 : 0;
   CHECK(taken >= 3);
-  CHECK(taken <= 4);   // one may be in the thread's hands already
+  CHECK(taken <= 4);  // one may be in the thread's hands already
 }
 
 }  // namespace ringagent
