@@ -73,16 +73,14 @@ std::string reason() {
 std::optional<Error> clear_the_way(const std::string& path) {
   sockaddr_un address{};
   if (path.size() >= sizeof address.sun_path) {
-    return Error{"socket path is longer than " + std::to_string(sizeof address.sun_path - 1) +
-                 " bytes: " + path};
+    return Error{"socket path is longer than " + std::to_string(sizeof address.sun_path - 1) + " bytes: " + path};
   }
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) {
     if (errno == ENOENT) return std::nullopt;
     return Error{"cannot look at " + path + ": " + reason()};
   }
-  if (!S_ISSOCK(st.st_mode))
-    return Error{path + " is in the way and no socket: move it, or choose another `socket`"};
+  if (!S_ISSOCK(st.st_mode)) return Error{path + " is in the way and no socket: move it, or choose another `socket`"};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size());
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -179,8 +177,7 @@ class Api::Impl {
     server.set_read_timeout(kIoSeconds);
     server.set_write_timeout(kIoSeconds);
     server.set_payload_max_length(kBodyBytesMax);
-    server.set_pre_routing_handler([this, local](const httplib::Request& request,
-                                                 httplib::Response& response) {
+    server.set_pre_routing_handler([this, local](const httplib::Request& request, httplib::Response& response) {
       const bool reads = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
       if (!reads) {
         if (local && request.method == "POST") return httplib::Server::HandlerResponse::Unhandled;
@@ -225,9 +222,7 @@ class Api::Impl {
     if (command.name.empty()) return {400, {0, false, R"(expected {"name": "...", "args": {...}})"}};
     // Not `leaving`: that one belongs to the daemon's own end.
     if (command.name != "pause" && command.name != "resume") {
-      return {
-          400,
-          {0, false, "this agent does not know the command " + command.name + "; it knows pause and resume"}};
+      return {400, {0, false, "this agent does not know the command " + command.name + "; it knows pause and resume"}};
     }
     if (const auto args = json.find("args"); args != json.end() && args->is_object()) {
       for (const auto& [key, value] : args->items()) {
@@ -236,8 +231,7 @@ class Api::Impl {
       }
     }
     std::unique_lock lock(mutex_);
-    if (waiting_.size() >= kCommandsMax)
-      return {503, {0, false, "other commands are still waiting: try again"}};
+    if (waiting_.size() >= kCommandsMax) return {503, {0, false, "other commands are still waiting: try again"}};
     const std::uint64_t id = command.id = ++last_id_;
     waiting_.emplace(id, std::nullopt);
     lock.unlock();
@@ -316,8 +310,8 @@ Result<ApiClient::Answer> ApiClient::get(const std::string& path, Duration timeo
   return Answer{result->status, result->body};
 }
 
-Result<ApiClient::Outcome> ApiClient::command(
-    const std::string& name, const std::vector<std::pair<std::string, std::string>>& arguments) const {
+Result<ApiClient::Outcome> ApiClient::command(const std::string& name,
+                                              const std::vector<std::pair<std::string, std::string>>& arguments) const {
   Json args = Json::object();
   for (const auto& [key, value] : arguments) args[key] = value;
   const Json request = {{"name", name}, {"args", args}};

@@ -26,10 +26,9 @@ struct Placed {
   Finding finding;
 };
 
-void add(std::vector<Placed>& findings, const char* where, Severity severity, std::string code,
-         std::string text, std::string mend = "", std::string hazard = "") {
-  findings.push_back(
-      {where, {severity, std::move(code), std::move(hazard), std::move(text), std::move(mend)}});
+void add(std::vector<Placed>& findings, const char* where, Severity severity, std::string code, std::string text,
+         std::string mend = "", std::string hazard = "") {
+  findings.push_back({where, {severity, std::move(code), std::move(hazard), std::move(text), std::move(mend)}});
 }
 
 // Everything that the agent would ask for on a new connection.
@@ -62,8 +61,7 @@ void look_at_server(const Settings& settings, const RingView& ring, std::vector<
         mend_of(error, settings));
     return;
   }
-  for (auto& finding : preconditions(*answer.result, ring))
-    findings.push_back({"server", std::move(finding)});
+  for (auto& finding : preconditions(*answer.result, ring)) findings.push_back({"server", std::move(finding)});
 }
 
 // What the agent that runs knows; null if none does.
@@ -74,8 +72,7 @@ Json running_status(const std::string& socket, std::vector<Placed>& findings) {
     if (json.is_object()) return json;
   }
   add(findings, "ring", Severity::warning, "agent_not_running",
-      "the ring cannot be looked at: " +
-          (answer ? "the agent answers with nothing yet" : answer.error().text),
+      "the ring cannot be looked at: " + (answer ? "the agent answers with nothing yet" : answer.error().text),
       "start the agent: systemctl start ringagent");
   return Json(nullptr);
 }
@@ -99,12 +96,11 @@ void add_problems(const Settings& settings, const Json& status, std::vector<Plac
   for (const auto& problem : json_read::list(status, "problems")) {
     const std::string code = json_read::str(problem, "code");
     const bool own = json_read::str(problem, "node") == settings.node;
-    const bool known = own && std::any_of(findings.begin(), findings.end(),
-                                          [&](const Placed& p) { return p.finding.code == code; });
+    const bool known =
+        own && std::any_of(findings.begin(), findings.end(), [&](const Placed& p) { return p.finding.code == code; });
     if (known) continue;
     const bool warning = json_read::str(problem, "severity") == "warning";
-    add(findings, "ring", warning ? Severity::warning : Severity::error, code,
-        json_read::str(problem, "text"));
+    add(findings, "ring", warning ? Severity::warning : Severity::error, code, json_read::str(problem, "text"));
   }
 }
 
@@ -133,14 +129,12 @@ std::string as_text(const std::vector<Placed>& findings, TableStyle style) {
   for (const auto& [where, f] : findings) {
     const bool error = f.severity == Severity::error;
     errors += error ? 1 : 0;
-    const std::string head =
-        std::string(word(f.severity)) + " " + (f.hazard.empty() ? "" : f.hazard + " ") + f.code;
+    const std::string head = std::string(word(f.severity)) + " " + (f.hazard.empty() ? "" : f.hazard + " ") + f.code;
     out += painted(error ? Paint::red : Paint::yellow, head, style.colour) + " (" + where + ")\n";
     out += "  " + wrapped(printable(f.text), style.width - 2, 2) + "\n";
     if (!f.mend.empty()) out += "  " + wrapped("mend: " + printable(f.mend), style.width - 2, 2) + "\n";
   }
-  return out + "\n" + std::to_string(errors) + " errors, " + std::to_string(findings.size() - errors) +
-         " warnings\n";
+  return out + "\n" + std::to_string(errors) + " errors, " + std::to_string(findings.size() - errors) + " warnings\n";
 }
 
 int exit_code(const std::vector<Placed>& findings) {

@@ -62,16 +62,15 @@ class CommandLine {
  private:
   CLI::App* add(const std::string& name, const std::string& what, const std::string& example, Action action) {
     CLI::App* sub = app_.add_subcommand(name, what);
-    sub->footer("Example: ringagent " + example);
+    sub->footer("--socket PATH or --config FILE choose the agent. Example: ringagent " + example);
     actions_[name] = std::move(action);
     return sub;
   }
 
   void add_agent_commands() {
     Words& w = words_;
-    auto* status =
-        add("status", "ring, nodes, links, lag, problems; exit 0 ok, 1 degraded, 2 critical, 3 no agent",
-            "status --json", [&w](Console c) { return status_command(w.agent, w.json, c); });
+    auto* status = add("status", "ring, nodes, links, lag, problems; exit 0 ok, 1 degraded, 2 critical, 3 no agent",
+                       "status --json", [&w](Console c) { return status_command(w.agent, w.json, c); });
     status->add_flag("--json", w.json, "for programs");
     auto* watch = add("watch", "status, live, redrawn in place", "watch --interval 2s", [&w](Console c) {
       const auto period = parse_duration(w.interval);
@@ -89,9 +88,9 @@ class CommandLine {
     history->add_option("-n", w.history.count, "how many of the newest (default: 20)");
     history->add_flag("--json", w.json, "a JSON array; with --follow one object a line");
     history->add_flag("--follow", w.history.follow, "go on with what happens");
-    auto* pause = add("pause", "no automatic change anywhere in the ring until resumed",
-                      "pause --for 30m --reason disks",
-                      [&w](Console c) { return pause_command(w.agent, w.for_text, w.reason, c); });
+    auto* pause =
+        add("pause", "no automatic change anywhere in the ring until resumed", "pause --for 30m --reason disks",
+            [&w](Console c) { return pause_command(w.agent, w.for_text, w.reason, c); });
     pause->add_option("--for", w.for_text, "resume by itself after this time, such as 30m");
     pause->add_option("--reason", w.reason, "shown to everybody");
     add("resume", "end a pause; put a link right that was changed by hand", "resume",
@@ -100,44 +99,35 @@ class CommandLine {
 
   void add_other_commands() {
     Words& w = words_;
-    add("run", "the agent, in the foreground (what systemd starts)",
-        "run --config /etc/ringagent/ringagent.toml",
+    add("run", "the agent, in the foreground (what systemd starts)", "run --config /etc/ringagent/ringagent.toml",
         [&w](Console c) { return run_command(config(w.agent), c); });
-    auto* check =
-        add("check", "lint config, server and ring; changes nothing; exit 0 clean, 1 warnings, 2 errors",
-            "check --json", [&w](Console c) { return check_command(w.agent, w.json, c); });
+    auto* check = add("check", "lint config, server and ring; changes nothing; exit 0 clean, 1 warnings, 2 errors",
+                      "check --json", [&w](Console c) { return check_command(w.agent, w.json, c); });
     check->add_flag("--json", w.json, "for programs");
-    auto* setup = add("setup", "create the two MySQL accounts and the server's config snippet",
-                      "setup --print", [&w](Console c) {
-                        w.setup.config = config(w.agent);
-                        return setup_command(w.setup, c);
-                      });
+    auto* setup =
+        add("setup", "create the two MySQL accounts and the server's config snippet", "setup --print", [&w](Console c) {
+          w.setup.config = config(w.agent);
+          return setup_command(w.setup, c);
+        });
     setup->add_flag("--print", w.setup.print, "show what would be done, with placeholders for passwords");
     setup->add_option("--user", w.setup.user, "the administrator (default: root)");
-    setup->add_option("--password-file", w.setup.password_file,
-                      "the administrator's password (default: none)");
-    setup->add_option("--mysql-socket", w.setup.mysql_socket,
-                      "the server's socket (default: as in the config)");
-    setup->add_option(
-        "--server-version", w.setup.server_version,
-        "with --print: for a server of this version, such as 10.11.6-MariaDB, instead of asking one");
-    setup->add_option("--server-id", w.setup.server_id,
-                      "default: the server's own, or its place in [ring] initial");
-    setup->add_option("--replication-host", w.setup.replication_host,
-                      "from where the others come in (default: %)");
+    setup->add_option("--password-file", w.setup.password_file, "the administrator's password (default: none)");
+    setup->add_option("--mysql-socket", w.setup.mysql_socket, "the server's socket (default: as in the config)");
+    setup->add_option("--server-version", w.setup.server_version,
+                      "with --print: for a server of this version, such as 10.11.6-MariaDB, instead of asking one");
+    setup->add_option("--server-id", w.setup.server_id, "default: the server's own, or its place in [ring] initial");
+    setup->add_option("--replication-host", w.setup.replication_host, "from where the others come in (default: %)");
     setup->add_option("--snippet", w.setup.snippet_file,
                       "where the config snippet goes (default: the server's conf.d)");
     setup->add_flag("--force", w.setup.force, "replace a snippet that differs");
-    auto* keygen = add("keygen", "a new gossip key, to standard output or into a file (0600)",
-                       "keygen --out /etc/ringagent/gossip.key",
-                       [&w](Console c) { return keygen_command(w.out_file, c); });
+    auto* keygen =
+        add("keygen", "a new gossip key, to standard output or into a file (0600)",
+            "keygen --out /etc/ringagent/gossip.key", [&w](Console c) { return keygen_command(w.out_file, c); });
     keygen->add_option("--out", w.out_file, "a file that does not exist yet");
     add("version", "version, build, client library", "version", [](Console c) { return version_command(c); });
   }
 
-  static std::string config(const AgentChoice& agent) {
-    return agent.config.empty() ? kDefaultConfig : agent.config;
-  }
+  static std::string config(const AgentChoice& agent) { return agent.config.empty() ? kDefaultConfig : agent.config; }
 
   static int usage(const std::string& line, Console console) {
     console.err << "ringagent: " << line << "\n";
@@ -171,8 +161,7 @@ class CommandLine {
     if (std::find(kLater.begin(), kLater.end(), first) != kLater.end()) {
       return "the command `" + first + "` comes in a later version; there are: " + known();
     }
-    if (actions_.find(first) == actions_.end())
-      return "there is no command `" + first + "`; there are: " + known();
+    if (actions_.find(first) == actions_.end()) return "there is no command `" + first + "`; there are: " + known();
     std::string text = error.what();
     std::replace(text.begin(), text.end(), '\n', ' ');
     return text + " (see ringagent " + first + " --help)";

@@ -47,8 +47,7 @@ std::optional<std::string> socket_of(const AgentChoice& agent, Console console) 
 }
 
 // The body of an answer with status 200; else it was said on `err` and `code` is what to exit with.
-std::optional<std::string> ask(const AgentChoice& agent, const std::string& path, Console console,
-                               int& code) {
+std::optional<std::string> ask(const AgentChoice& agent, const std::string& path, Console console, int& code) {
   const auto socket = socket_of(agent, console);
   if (!socket) {
     code = kExitConfig;
@@ -98,8 +97,7 @@ int watch_command(const AgentChoice& agent, Duration period, Console console) {
   if (redraw) console.out << "\x1b[2J";
   while (console.out.good()) {
     const auto answer = client.get("/status");
-    auto text =
-        answer ? status_table(answer->body, stdout_style()) : Result<std::string>(answer.error().text + "\n");
+    auto text = answer ? status_table(answer->body, stdout_style()) : Result<std::string>(answer.error().text + "\n");
     if (!text) text = text.error().text + "\n";
     if (redraw) console.out << "\x1b[H";
     std::istringstream lines(*text);
@@ -144,8 +142,7 @@ int history_command(const AgentChoice& agent, const HistoryOptions& options, Con
   }
 }
 
-int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason,
-                  Console console) {
+int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason, Console console) {
   std::vector<std::pair<std::string, std::string>> arguments = {{"reason", reason}};
   if (!for_text.empty()) {
     const auto span = parse_duration(for_text);
@@ -171,12 +168,10 @@ int keygen_command(const std::string& path, Console console) {
   }
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0 && errno == EEXIST) {
-    return complain(console, path + " exists: a key in use is not overwritten; choose another file",
-                    kExitRefused);
+    return complain(console, path + " exists: a key in use is not overwritten; choose another file", kExitRefused);
   }
   if (fd < 0) return complain(console, "cannot write " + path + ": " + std::strerror(errno), kExitRefused);
-  const bool written =
-      ::write(fd, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fd) == 0;
+  const bool written = ::write(fd, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fd) == 0;
   const std::string why = std::strerror(errno);
   ::close(fd);
   if (written) return kExitOk;

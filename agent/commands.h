@@ -33,8 +33,7 @@ int watch_command(const AgentChoice& agent, Duration period, Console console);
 int plan_command(const AgentChoice& agent, bool json, Console console);
 int history_command(const AgentChoice& agent, const HistoryOptions& options, Console console);
 // `for_text`: "" or a duration.
-int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason,
-                  Console console);
+int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason, Console console);
 int resume_command(const AgentChoice& agent, Console console);
 
 // ---------------------------------------------------------------- without one

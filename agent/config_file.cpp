@@ -11,8 +11,7 @@ namespace ringagent {
 SettingsResult settings_without_secrets(const std::string& path) {
   std::ifstream file(path);
   if (!file) {
-    return tl::unexpected(
-        std::vector<SettingsFault>{{0, std::string("cannot be read: ") + std::strerror(errno)}});
+    return tl::unexpected(std::vector<SettingsFault>{{0, std::string("cannot be read: ") + std::strerror(errno)}});
   }
   std::stringstream text;
   text << file.rdbuf();

@@ -92,8 +92,7 @@ struct History::Impl {
   }
 
   Result<void> rotate() {
-    if (::rename(path.c_str(), (path + ".1").c_str()) != 0)
-      return tl::unexpected(system_error("cannot rename", path));
+    if (::rename(path.c_str(), (path + ".1").c_str()) != 0) return tl::unexpected(system_error("cannot rename", path));
     ::close(fd);
     fd = -1;
     return open_file();
@@ -161,8 +160,8 @@ std::string iso_time(std::chrono::system_clock::time_point at) {
   const auto seconds = static_cast<std::time_t>(ms >= 0 ? ms / 1000 : (ms - 999) / 1000);
   std::tm tm{};
   ::gmtime_r(&seconds, &tm);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", tm.tm_year + 1900, tm.tm_mon + 1,
-                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ms - seconds * 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                     tm.tm_hour, tm.tm_min, tm.tm_sec, ms - seconds * 1000);
 }
 
 std::string history_text(const std::string& line) {

@@ -29,12 +29,10 @@ spdlog::level::level_enum level_of(LogLevel level) {
 class JsonLines : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const nlohmann::ordered_json json = {
-        {"time", iso_time(message.time)},
-        {"level", std::string(spdlog::level::to_string_view(message.level).data())},
-        {"text", std::string(message.payload.data(), message.payload.size())}};
-    const std::string line =
-        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    const nlohmann::ordered_json json = {{"time", iso_time(message.time)},
+                                         {"level", std::string(spdlog::level::to_string_view(message.level).data())},
+                                         {"text", std::string(message.payload.data(), message.payload.size())}};
+    const std::string line = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
     out.append(line.data(), line.data() + line.size());
   }
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonLines>(); }
@@ -43,8 +41,7 @@ class JsonLines : public spdlog::formatter {
 }  // namespace
 
 void set_up_log(LogLevel level, bool json) {
-  auto logger =
-      std::make_shared<spdlog::logger>("ringagent", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("ringagent", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   if (json) {
     logger->set_formatter(std::make_unique<JsonLines>());
   } else {

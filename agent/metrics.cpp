@@ -68,21 +68,16 @@ void about_the_ring(Page& page, const Snapshot& s, double age_s) {
   page.gauge("ringagent_info", "Always 1; who answers here.");
   page.sample({{"cluster", s.cluster}, {"node", s.node}, {"version", s.version}}, 1);
   page.gauge("ringagent_health", "1 for the state that the ring is in, 0 for the others.");
-  for (const char* state : {"ok", "degraded", "critical"})
-    page.sample({{"state", state}}, truth(s.health == state));
+  for (const char* state : {"ok", "degraded", "critical"}) page.sample({{"state", state}}, truth(s.health == state));
   page.single("ringagent_snapshot_age_seconds", "Time since the agent's loop last reported.", age_s);
-  page.single("ringagent_generation", "Generation of the ring config: how often a quorum was forced.",
-              s.generation);
+  page.single("ringagent_generation", "Generation of the ring config: how often a quorum was forced.", s.generation);
   page.single("ringagent_epoch", "Epoch of the ring config that this node holds; 0 before there is a ring.",
               static_cast<double>(s.epoch));
   page.single("ringagent_confirmed",
-              "1 if a majority confirmed the config since the last start, lag or loss of quorum.",
-              truth(s.confirmed));
+              "1 if a majority confirmed the config since the last start, lag or loss of quorum.", truth(s.confirmed));
   page.single("ringagent_paused", "1 while automatic changes are paused.", truth(s.paused));
-  page.single("ringagent_quorum_held", "1 while a majority of the voters can be reached.",
-              truth(s.quorum_held));
-  page.single("ringagent_quorum_needed", "Voters that make a majority.",
-              static_cast<double>(s.quorum_needed));
+  page.single("ringagent_quorum_held", "1 while a majority of the voters can be reached.", truth(s.quorum_held));
+  page.single("ringagent_quorum_needed", "Voters that make a majority.", static_cast<double>(s.quorum_needed));
   page.single("ringagent_quorum_reachable", "Voters that can be reached, this node included.",
               static_cast<double>(s.quorum_reachable));
   page.single("ringagent_ring_nodes", "Nodes in the ring now.", static_cast<double>(s.ring.size()));
@@ -99,8 +94,7 @@ void about_the_nodes(Page& page, const Snapshot& s) {
     page.gauge(name, help);
     for (const auto& node : s.nodes) page.sample({{"member", node.name}}, value(node));
   };
-  each("ringagent_node_in_ring", "1 if the node is in the ring.",
-       [](const NodeView& n) { return truth(n.in); });
+  each("ringagent_node_in_ring", "1 if the node is in the ring.", [](const NodeView& n) { return truth(n.in); });
   each("ringagent_node_agent_alive", "1 if the node's agent answers (0: suspect, dead or left).",
        [](const NodeView& n) { return truth(n.agent == "alive"); });
   each("ringagent_node_mysql_up", "1 if the node's MySQL is up (0: down, hung, denied or unknown).",
@@ -136,29 +130,24 @@ std::vector<std::pair<Labels, const UpstreamView*>> links(const Snapshot& s) {
 void about_the_links(Page& page, const Snapshot& s) {
   const auto all = links(s);
   page.gauge("ringagent_link_up", "1 if both threads of the replication link run.");
-  for (const auto& [labels, link] : all)
-    page.sample(labels, truth(link->io == "running" && link->sql == "running"));
+  for (const auto& [labels, link] : all) page.sample(labels, truth(link->io == "running" && link->sql == "running"));
   page.gauge("ringagent_link_desired", "1 if the link is the one that the ring config asks for.");
   for (const auto& [labels, link] : all) page.sample(labels, truth(link->desired));
-  page.gauge("ringagent_link_lag_seconds",
-             "How far the node is behind its source; absent while nobody can tell.");
+  page.gauge("ringagent_link_lag_seconds", "How far the node is behind its source; absent while nobody can tell.");
   for (const auto& [labels, link] : all) {
     if (link->lag_ms) page.sample(labels, static_cast<double>(*link->lag_ms) / 1000.0);
   }
 }
 
 void about_this_agent(Page& page, const Snapshot& s) {
-  page.single("ringagent_writable", "1 if an application may write to this node's MySQL.",
-              truth(s.self_writable));
-  page.counter("ringagent_epochs_total", "Epochs that this agent saw decided since its start.",
-               s.epochs_seen);
-  page.counter("ringagent_repoints_total",
-               "Repoints of its own MySQL that this agent finished since its start.", s.repoints_done);
+  page.single("ringagent_writable", "1 if an application may write to this node's MySQL.", truth(s.self_writable));
+  page.counter("ringagent_epochs_total", "Epochs that this agent saw decided since its start.", s.epochs_seen);
+  page.counter("ringagent_repoints_total", "Repoints of its own MySQL that this agent finished since its start.",
+               s.repoints_done);
   page.counter("ringagent_packets_sent_total", "Gossip packets sent.", s.packets_sent);
-  page.counter("ringagent_packets_received_total", "Gossip packets received and accepted.",
-               s.packets_received);
-  page.counter("ringagent_packets_refused_total",
-               "Gossip packets that were forged, foreign, replayed or malformed.", s.packets_refused);
+  page.counter("ringagent_packets_received_total", "Gossip packets received and accepted.", s.packets_received);
+  page.counter("ringagent_packets_refused_total", "Gossip packets that were forged, foreign, replayed or malformed.",
+               s.packets_refused);
   page.counter("ringagent_sent_bytes_total", "Bytes of gossip sent.", s.bytes_sent);
   page.counter("ringagent_received_bytes_total", "Bytes of gossip received.", s.bytes_received);
 }

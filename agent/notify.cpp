@@ -17,8 +17,7 @@ ServiceManager::ServiceManager(const char* notify_socket, const char* watchdog_u
   std::int64_t us = 0;
   const std::string_view text = watchdog_usec;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), us);
-  if (error == std::errc() && end == text.data() + text.size() && us > 0)
-    watchdog_period_ = Duration(us / 3 + 1);
+  if (error == std::errc() && end == text.data() + text.size() && us > 0) watchdog_period_ = Duration(us / 3 + 1);
 }
 
 ServiceManager ServiceManager::from_environment() {
@@ -34,8 +33,8 @@ void ServiceManager::tell(std::string_view state) const {
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_.size());
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return;
-  static_cast<void>(::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
-                             reinterpret_cast<const sockaddr*>(&address), size));
+  static_cast<void>(
+      ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size));
   ::close(fd);
 }
 

@@ -14,9 +14,7 @@ std::string arrow(LinkLook look) {
 }
 
 std::string painted_arrow(LinkLook look, std::size_t from, bool colour) {
-  const Paint paint = look == LinkLook::runs     ? Paint::green
-                      : look == LinkLook::broken ? Paint::red
-                                                 : Paint::yellow;
+  const Paint paint = look == LinkLook::runs ? Paint::green : look == LinkLook::broken ? Paint::red : Paint::yellow;
   return painted(paint, arrow(look).substr(from), colour);
 }
 

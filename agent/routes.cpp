@@ -102,10 +102,8 @@ HttpAnswer ask_health(const std::string& path, const Parameters& parameters, con
 HttpAnswer answer_get(const std::string& path, const Parameters& parameters, const RouteContext& context) {
   if (path == "/history") return history(parameters, context);
   const bool asks_health = path == "/health" || path == "/writable" || path == "/readable";
-  const bool known =
-      asks_health || path == "/status" || path == "/metrics" || (path == "/plan" && context.local);
-  if (!known)
-    return plain(404, "no such page; there are /status /metrics /health /writable /readable /history");
+  const bool known = asks_health || path == "/status" || path == "/metrics" || (path == "/plan" && context.local);
+  if (!known) return plain(404, "no such page; there are /status /metrics /health /writable /readable /history");
   if (!context.snapshot) return no("the agent is starting");
   if (asks_health) return ask_health(path, parameters, context);
   if (path == "/status") return {200, kJson, status_json(*context.snapshot, ms(context.age))};

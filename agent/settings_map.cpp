@@ -63,12 +63,7 @@ ConnectSettings local_connection(const Settings& s) {
 }
 
 ConnectSettings remote_connection(const Settings& s) {
-  return {"",
-          {},
-          s.replication.user,
-          s.replication.password.reveal(),
-          tls_mode(s.replication.tls),
-          s.replication.ca};
+  return {"", {}, s.replication.user, s.replication.password.reveal(), tls_mode(s.replication.tls), s.replication.ca};
 }
 
 WorkerSettings worker_settings(const Settings& s, const std::string& name) {

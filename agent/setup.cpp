@@ -55,9 +55,8 @@ Result<Server> reach(const SetupOptions& options, const Settings& settings) {
   const std::string where = connection.socket.empty() ? connection.address.str() : connection.socket;
   auto client = Client::connect(connection, kDeadline);
   if (!client) {
-    return fail(
-        "cannot log in to the server at " + where + " as " + options.user + ": " + client.error().text +
-        "; --user, --password-file and --mysql-socket choose, --print --server-version asks no server");
+    return fail("cannot log in to the server at " + where + " as " + options.user + ": " + client.error().text +
+                "; --user, --password-file and --mysql-socket choose, --print --server-version asks no server");
   }
   auto rows = client->query("SELECT VERSION() AS version, @@global.server_id AS id", kDeadline);
   if (!rows) return fail("cannot ask the server for its version: " + rows.error().text);
@@ -91,13 +90,10 @@ std::uint32_t place(const Settings& settings) {
   return it == all.end() ? 0 : static_cast<std::uint32_t>(it - all.begin()) + 1;
 }
 
-Result<SnippetSettings> snippet_settings(const SetupOptions& options, const Settings& settings,
-                                         const Server& server) {
+Result<SnippetSettings> snippet_settings(const SetupOptions& options, const Settings& settings, const Server& server) {
   SnippetSettings out;
   const std::uint32_t place_in_ring = place(settings);
-  out.server_id = options.server_id != 0 ? options.server_id
-                  : server.server_id > 1 ? server.server_id
-                                         : place_in_ring;
+  out.server_id = options.server_id != 0 ? options.server_id : server.server_id > 1 ? server.server_id : place_in_ring;
   if (out.server_id == 0) {
     return fail("which server_id? " + settings.node +
                 " is not in [ring] initial: give --server-id N, unique in the ring");
@@ -111,8 +107,7 @@ Result<SnippetSettings> snippet_settings(const SetupOptions& options, const Sett
 
 // Where Debian's packages of the two look; "" if there is no such directory.
 std::string usual_snippet_file(const Version& version) {
-  const char* directory =
-      version.flavor == Flavor::mariadb ? "/etc/mysql/mariadb.conf.d" : "/etc/mysql/mysql.conf.d";
+  const char* directory = version.flavor == Flavor::mariadb ? "/etc/mysql/mariadb.conf.d" : "/etc/mysql/mysql.conf.d";
   struct stat st {};
   const bool there = ::stat(directory, &st) == 0 && S_ISDIR(st.st_mode);
   return there ? std::string(directory) + "/90-ringagent.cnf" : std::string();
@@ -124,15 +119,12 @@ Result<std::string> write_snippet(const std::string& path, const std::string& te
     there << file.rdbuf();
     if (there.str() == text) return path + " is as it should be";
     if (!force)
-      return fail(
-          path +
-          " exists and differs: compare with `ringagent setup --print`, or give --force to replace it");
+      return fail(path + " exists and differs: compare with `ringagent setup --print`, or give --force to replace it");
   }
   const std::string fresh = path + ".new";
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return fail("cannot write " + fresh + ": " + std::strerror(errno));
-  const bool written =
-      ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   const std::string why = std::strerror(errno);
   ::close(fd);
   if (!written || ::rename(fresh.c_str(), path.c_str()) != 0) {
@@ -166,8 +158,7 @@ int setup_command(const SetupOptions& options, Console console) {
     console.err << "ringagent: " << line << "\n";
     return kExitRefused;
   };
-  const auto settings =
-      options.print ? settings_without_secrets(options.config) : load_settings(options.config);
+  const auto settings = options.print ? settings_without_secrets(options.config) : load_settings(options.config);
   if (!settings) {
     print_faults(console.err, options.config, settings.error());
     return kExitConfig;
@@ -179,20 +170,17 @@ int setup_command(const SetupOptions& options, Console console) {
   const auto wanted = snippet_settings(options, *settings, *server);
   if (!wanted) return complain(wanted.error().text);
   const std::string snippet = config_snippet(server->version, *wanted);
-  const std::string path =
-      options.snippet_file.empty() ? usual_snippet_file(server->version) : options.snippet_file;
+  const std::string path = options.snippet_file.empty() ? usual_snippet_file(server->version) : options.snippet_file;
   if (options.print) {
     print_all(*statements, snippet, path, console.out);
     return kExitOk;
   }
-  if (auto created = create_accounts(*server->client, *statements); !created)
-    return complain(created.error().text);
+  if (auto created = create_accounts(*server->client, *statements); !created) return complain(created.error().text);
   console.out << "accounts " << settings->mysql.user << " and " << settings->replication.user
               << " are as they should be\n";
   if (path.empty()) {
-    console.out
-        << "no conf.d was found; put this into the server's config and restart it (or give --snippet FILE):\n"
-        << snippet;
+    console.out << "no conf.d was found; put this into the server's config and restart it (or give --snippet FILE):\n"
+                << snippet;
     return kExitOk;
   }
   const auto written = write_snippet(path, snippet, options.force);

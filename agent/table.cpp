@@ -82,8 +82,7 @@ Paint mysql_paint(const std::string& mysql) {
 void fill_link(Row& row, const Json& upstream) {
   const bool runs = link_runs(upstream);
   const bool desired = flag(upstream, "desired");
-  row[kFollowsColumn] = {str(upstream, "node") + (desired ? "" : " !"),
-                         desired ? Paint::none : Paint::yellow};
+  row[kFollowsColumn] = {str(upstream, "node") + (desired ? "" : " !"), desired ? Paint::none : Paint::yellow};
   row[5] = {link_words(upstream), runs ? Paint::green : Paint::red};
   const auto lag = number(upstream, "lag_ms");
   row[6] = {lag ? human_duration(*lag) : "?", Paint::none};
@@ -207,8 +206,8 @@ std::string way_back(const Json& status, TableStyle style) {
   for (const auto& node : list(status, "nodes")) {
     const auto wait = number(node, "rejoin_in_ms");
     if (!wait) continue;
-    out += wrapped(str(node, "name") + " comes back in " + human_duration(*wait) + " if it stays healthy",
-                   style.width, 4);
+    out +=
+        wrapped(str(node, "name") + " comes back in " + human_duration(*wait) + " if it stays healthy", style.width, 4);
     out += "\n";
   }
   return out;
@@ -238,9 +237,7 @@ Result<std::string> status_table(std::string_view json, TableStyle style) {
   out += quorum_words(*status, style);
   if (flag(*status, "paused")) {
     const std::string why = str(*status, "paused_why");
-    out +=
-        wrapped("paused" + (why.empty() ? "" : ": " + why) + "; `ringagent resume` ends it", style.width, 4) +
-        "\n";
+    out += wrapped("paused" + (why.empty() ? "" : ": " + why) + "; `ringagent resume` ends it", style.width, 4) + "\n";
   }
   out += way_back(*status, style);
   const std::string problems = problem_words(*status, style);
