@@ -162,10 +162,10 @@ TEST_CASE("real: a poll tells who the server is, and keeps its connection") {
   const auto first = asker.poll();
   REQUIRE_MESSAGE(first.result.has_value(), first.result.error().text);
   const ServerState& state = *first.result;
-  MESSAGE(state.version.text << " id " << state.server_id << " uuid " << state.server_uuid << " port "
-                             << state.port << " pid " << state.pid << " up " << state.uptime_s << " executed "
-                             << state.executed << " purged " << state.purged << " at_start " << state.at_start
-                             << " binlog " << state.binlog_file << ":" << state.binlog_pos << " variables "
+  MESSAGE(state.version.text << " id " << state.server_id << " uuid " << state.server_uuid << " port " << state.port
+                             << " pid " << state.pid << " up " << state.uptime_s << " executed " << state.executed
+                             << " purged " << state.purged << " at_start " << state.at_start << " binlog "
+                             << state.binlog_file << ":" << state.binlog_pos << " variables "
                              << state.variables.size());
   CHECK(state.version.flavor != Flavor::unknown);
   CHECK(state.server_id > 0);
@@ -195,8 +195,8 @@ TEST_CASE("real: what a poll costs") {
   const Duration cpu = (process_time() - before) / 500;
   std::sort(took.begin(), took.end());
   const auto survey = asker.poll(true);
-  MESSAGE("poll median " << took[250].count() << " us, p99 " << took[495].count() << " us, own CPU "
-                         << cpu.count() << " us; survey " << survey.took.count() << " us");
+  MESSAGE("poll median " << took[250].count() << " us, p99 " << took[495].count() << " us, own CPU " << cpu.count()
+                         << " us; survey " << survey.took.count() << " us");
   CHECK(took[250] < 5ms);
 }
 
@@ -348,9 +348,7 @@ TEST_CASE("real: a link is created, stopped, repointed and lifted again") {
   plan = dialect.repoint(created, source);
   REQUIRE(plan);
   a.run_all(*plan);
-  const auto runs = [](const ServerState& s) {
-    return s.link()->io == IoState::running && s.link()->sql_running;
-  };
+  const auto runs = [](const ServerState& s) { return s.link()->io == IoState::running && s.link()->sql_running; };
   now = a.until(runs, "the link runs");
   CHECK(now.link()->source == source);
   CHECK(now.link()->tls == created.tls);
@@ -365,10 +363,8 @@ TEST_CASE("real: a link is created, stopped, repointed and lifted again") {
                   just("REPLACE INTO probe.t VALUES (1)")});
   const auto wanted = GtidSet::parse(flavor, b.state().executed);
   REQUIRE(wanted);
-  now = a.until([&](const ServerState& s) { return GtidSet::parse(flavor, s.executed)->contains(*wanted); },
-                "data");
-  now = a.until([&](const ServerState& s) { return s.link()->drained_exact && s.link()->drained_idle; },
-                "drained");
+  now = a.until([&](const ServerState& s) { return GtidSet::parse(flavor, s.executed)->contains(*wanted); }, "data");
+  now = a.until([&](const ServerState& s) { return s.link()->drained_exact && s.link()->drained_idle; }, "drained");
   for (const auto& finding : preconditions(now, {{}, {}, 2}))
     MESSAGE(std::string(finding.severity == Finding::Severity::error ? "error " : "warning ")
             << finding.code << ": " << finding.text);
@@ -409,6 +405,49 @@ TEST_CASE("real: a link is created, stopped, repointed and lifted again") {
   a.run_all(dialect.start_link());
   now = a.until(runs, "the link runs after the mend");
   CHECK(a.state().link()->sql_transaction.empty());
+  a.run_all(dialect.stop_link());
+}
+
+TEST_CASE("real: read_only waits behind LOCK TABLES for two seconds and no longer") {
+  Asker asker(admin());
+  const Dialect dialect = dialect_of(asker.state());
+  auto holder = Client::connect(admin(), 2s);
+  REQUIRE(holder);
+  REQUIRE(holder->query("CREATE DATABASE IF NOT EXISTS probe", 2s));
+  REQUIRE(holder->query("CREATE TABLE IF NOT EXISTS probe.held (a INT)", 2s));
+  REQUIRE(holder->query("LOCK TABLES probe.held WRITE", 2s));
+  std::vector<RunAnswer> answers;
+  for (const Statement& statement : dialect.set_read_only()) answers.push_back(asker.run(statement));
+  MESSAGE(answers.back().took.count() << " us; "
+                                      << (answers.back().result ? "done" : answers.back().result.error().text));
+  CHECK(answers.back().took < 3100ms);
+  if (!answers.back().result) CHECK(answers.back().result.error().number == 1205);
+  CHECK(asker.poll().result.has_value());
+  REQUIRE(holder->query("UNLOCK TABLES", 2s));
+  asker.run_all(dialect.lift_read_only());
+  CHECK(!asker.state().read_only);
+}
+
+TEST_CASE("real: priming is harmless on a replica, and under read_only") {
+  create_accounts(kA);
+  create_accounts(kB);
+  Asker a(agent_account(kA));
+  Asker b(agent_account(kB));
+  const Dialect dialect = dialect_of(b.state());
+  if (dialect.prime().empty()) return;
+  b.run_all(dialect.set_read_only());
+  b.run_all(dialect.prime());
+  b.run_all(dialect.lift_read_only());
+  const Address source{"127.0.0.1", static_cast<std::uint16_t>(b.state().port)};
+  const auto plan = dialect.create_link(source, link_settings(TlsMode::off));
+  REQUIRE(plan);
+  a.run_all(dialect.stop_link());
+  a.run_all(*plan);
+  const auto wanted = GtidSet::parse(Flavor::mariadb, b.state().executed);
+  REQUIRE(wanted);
+  const ServerState now = a.until(
+      [&](const ServerState& s) { return GtidSet::parse(Flavor::mariadb, s.executed)->contains(*wanted); }, "primed");
+  CHECK(now.link()->sql_errno == 0);
   a.run_all(dialect.stop_link());
 }
 
