@@ -1,0 +1,195 @@
+"""Replication errors, lost and purged logs, passwords, privileges, disks: named with the mend, and never made worse."""
+
+import re
+import shutil
+
+from harness import Shared, story
+from ring import expect, kill_sessions, purge_binlogs, without_binlog
+from ringlab.base import tail
+from ringlab.flavor import AGENT, REPLICATION, SCHEMA
+
+ERRORS = Shared("errors", settings=("failure.settle=200ms",))
+
+
+@story(ERRORS)
+def a_duplicate_key_is_shown(ring):
+    """A conflicting write stops an applier with 1062: shown with the transaction, never skipped; mended by a person."""
+    ring.node(4).run_sql(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.conflict (id INT PRIMARY KEY, who INT)")
+    ring.flows()
+    victim, writer = ring.node(1), ring.node(4)
+    mark = ring.mark()
+    without_binlog(victim, f"INSERT INTO {SCHEMA}.conflict VALUES (1, 1)")
+    writer.run_sql(f"INSERT INTO {SCHEMA}.conflict VALUES (1, 4)")
+    origin = "4-4-" if ring.mariadb else writer.value("SELECT @@server_uuid") + ":"
+    for at in (1, 3):
+        said = ring.await_problem(at, "1062.*transaction", about="db1")["text"]
+        expect(re.search(re.escape(origin) + r"\d+", said), f"the transaction ({origin}...) is missing: {said}")
+    code, out, _ = victim.agent_command("status")
+    expect(code == 2 and "1062" in out, f"`ringagent status` (exit {code}) should show it:\n{out}")
+    ring.quiet(3)
+    link = victim.link()
+    expect(link.sql == "stopped" and link.sql_errno == 1062, f"it was not left to a person: {link}")
+    ring.expect_nothing(mark)
+    without_binlog(victim, f"DELETE FROM {SCHEMA}.conflict WHERE id=1")
+    victim.run_sql(ring.lab.flavor.start_link)
+    ring.whole()
+    ring.flows()
+    for node in ring.nodes:
+        expect(node.value(f"SELECT who FROM {SCHEMA}.conflict WHERE id=1") == 4, f"{node.name} lacks the row")
+    expect(not ring.epochs_since(mark), "nothing had to be decided")
+
+
+def reseeding(ring, n, why):
+    """db`n` is up again and must not be let in: named, out, read-only, and its link is left alone."""
+    node, mark = ring.node(n), ring.mark()
+    node.start_mysqld()
+    for at in [n, *ring.others(n)]:
+        said = ring.await_problem(at, why, about=node.name)["text"]
+        expect("needs reseed" in said, f"the mend is missing: {said}")
+    ring.quiet(2)
+    link = node.link()
+    expect(node.read_only() and (not link or link.io == "stopped"), f"it follows or takes writes: {link}")
+    expect(not ring.epochs_since(mark), f"it was let in: {ring.epochs_since(mark)}")
+    done = [entry for name, entry in ring.actions_since(mark) if name == node.name]
+    expect(not done, f"it was touched: {done}")
+    ring.lab.await_writes(*ring.others(n), more=3)
+    ring.audit(everything=False, survivors=ring.others(n))
+
+
+@story()
+def purged_binlogs_need_a_reseed(ring):
+    """While a node was away its source purged what it lacks: `needs reseed`, and nothing is touched."""
+    ring.up(nodes=3)
+    ring.load()
+    ring.node(3).kill("mysqld")
+    ring.without(3)
+    ring.lab.await_writes(*ring.others(3), more=5)
+    ring.lab.load_stop()
+    ring.flows(ring.others(3))
+    for node in (ring.node(1), ring.node(2)):
+        purge_binlogs(ring, node)
+    ring.load()
+    reseeding(ring, 3, "purged transactions that this server lacks")
+
+
+@story()
+def a_lost_tail_needs_a_reseed(ring):
+    """A node comes back with an older state of its data, without transactions that others have from it: `needs reseed`,
+    and nothing is touched."""
+    ring.up(nodes=3)
+    ring.load()
+    node = ring.node(2)
+    node.term("mysqld")
+    ring.without(2)
+    old = node.dir / "data.old"
+    shutil.copytree(node.dir / "data", old)
+    node.start_mysqld()
+    ring.whole()
+    ring.lab.await_writes(more=10)
+    ring.flows()
+    node.kill("mysqld")
+    ring.without(2)
+    shutil.rmtree(node.dir / "data")
+    old.rename(node.dir / "data")
+    reseeding(ring, 2, "lost tail")
+
+
+@story(ERRORS)
+def the_agent_has_a_wrong_password(ring):
+    """The server does not let its agent in any more: it is alive, so nothing is changed; named, and well again after."""
+    node, mark = ring.node(2), ring.mark()
+    without_binlog(node, f"ALTER USER {AGENT}@localhost IDENTIFIED BY 'another one'")
+    kill_sessions(node, AGENT)
+    for at in (1, 2):
+        said = ring.await_problem(at, "Access denied", code="mysql_denied", about="db2")["text"]
+        expect(AGENT in said, f"the account is missing: {said}")
+    ring.quiet(2)
+    ring.flows()
+    without_binlog(node, f"ALTER USER {AGENT}@localhost IDENTIFIED BY '{ring.lab.passwords['agent']}'")
+    ring.whole()
+    ring.expect_nothing(mark)
+
+
+@story(ERRORS)
+def the_replication_account_has_a_wrong_password(ring):
+    """A source refuses the replication account (1045): the source is alive, so nothing is changed; named, and the link
+    goes on by itself when the account is right again."""
+    source, mark = ring.node(2), ring.mark()
+    without_binlog(source, f"ALTER USER {REPLICATION}@'%' IDENTIFIED BY 'another one'")
+    kill_sessions(source, REPLICATION)
+    said = ring.await_problem(1, "1045", about="db3")["text"]
+    expect("db2" in said and "Access denied" in said, f"who refuses whom is missing: {said}")
+    ring.quiet(3)
+    without_binlog(source, f"ALTER USER {REPLICATION}@'%' IDENTIFIED BY '{ring.lab.passwords['replication']}'")
+    ring.whole()
+    ring.flows()
+    ring.expect_nothing(mark)
+
+
+@story(ERRORS)
+def a_privilege_is_missing(ring):
+    """The agent may not change its server's link when it has to: critical, with the privilege; granted, it goes on."""
+    privilege = "REPLICATION SLAVE ADMIN" if ring.mariadb else "REPLICATION_SLAVE_ADMIN"
+    node, mark = ring.node(3), ring.mark()
+    ring.load()
+    without_binlog(node, f"REVOKE {privilege} ON *.* FROM {AGENT}@localhost")
+    kill_sessions(node, AGENT)
+    ring.wait(lambda: ring.problems(3) == [], 5, "the agent to be connected again")
+    ring.node(2).kill("mysqld")
+    said = ring.await_problem(1, privilege.replace("_", "."), about="db3")["text"]
+    expect("denied" in said.lower(), f"why is missing: {said}")
+    without_binlog(node, f"GRANT {privilege} ON *.* TO {AGENT}@localhost")
+    ring.without(2, seconds=30)
+    ring.node(2).start("mysqld")
+    ring.whole()
+    ring.audit()
+    ring.expect_epochs(mark, outs=1, backs=1)
+
+
+@story(ERRORS)
+def the_state_disk_is_full(ring):
+    """An agent cannot write its state any more: it says so and promises nothing, the others heal without it; with room
+    on the disk and a restart it is back."""
+    node = ring.node(4)
+    state, aside = node.dir / "state", node.dir / "state.aside"
+    node.term("agent")
+    shutil.copytree(state, aside)
+    node.limit_state_disk("256k")
+    shutil.copytree(aside, state, dirs_exist_ok=True)
+    state.chmod(0o700)
+    node.start("agent")
+    ring.whole()
+    mark = ring.mark()
+    ring.load()
+    fill_disk(state / "filler")
+    ring.node(2).kill("mysqld")
+    ring.wait(lambda: re.search("No space left on device", said_by(node)), 10, "the agent of db4 to say what is wrong")
+    expect(re.search(re.escape(str(state)) + ".*No space left on device|No space left on device.*" + re.escape(str(state)), said_by(node)),
+           f"the path is missing: {tail(node.agent.log, 5)}")
+    # Its server goes on; whoever can still act has to agree on the new ring.
+    ring.wait(lambda: ring.node(3).link().source == "db1" and ring.node(3).link().running, 15, "db3 to follow db1")
+    ring.flows(["db1", "db3"])
+    (state / "filler").unlink()
+    if not node.agent.alive():
+        node.start("agent")
+    ring.without(2, seconds=30)
+    ring.node(2).start("mysqld")
+    ring.whole()
+    ring.audit()
+    ring.expect_epochs(mark, outs=1, backs=1)
+
+
+def said_by(node):
+    said = "\n".join(problem["text"] for problem in (node.ask("/status") or {}).get("problems", []))
+    return said + "\n" + node.agent.log.read_text(errors="replace")
+
+
+def fill_disk(path):
+    with open(path, "wb", buffering=0) as out:
+        try:
+            for size in (4096, 64, 1):
+                while True:
+                    if out.write(b"x" * size) < size:
+                        break
+        except OSError as error:
+            expect(error.errno == 28, str(error))
