@@ -58,8 +58,13 @@ class Bench:
         self.collecting = threads
         return happened
 
-    def run(self, number, fault, limit=60):
-        """One fault and its healing; a dict of seconds."""
+    def run(self, number, fault):
+        """One fault, its healing and the return; a dict of seconds."""
+        victims, healing = self.heal(number, fault)
+        return {**healing, **self.bring_back(fault, victims)}
+
+    def heal(self, number, fault, limit=60):
+        """One fault and its healing: the victims, and a dict of seconds."""
         victims = self.victims(number, fault)
         before, after = self.around(victims)
         writer, reader = before.sql(APP), after.sql()
@@ -80,8 +85,7 @@ class Bench:
         writer.close()
         reader.close()
         decided, repointed = self.steps(after, before, happened + wall)
-        back = self.bring_back(fault, victims)
-        return {"decided": decided, "repointed": repointed, "healed": healed, **back}
+        return victims, {"decided": decided, "repointed": repointed, "healed": healed}
 
     def steps(self, after, before, fault_wall):
         """When its successor learnt the decision, and when it had carried it out: from that agent's own history."""
