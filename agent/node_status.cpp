@@ -39,6 +39,7 @@ std::optional<std::int64_t> Node::Impl::lag_of(const NodeId& replica, const Node
 NodeView Node::Impl::node_view(const Member& member, Time now) const {
   NodeView v;
   v.name = member.name;
+  v.id = member.id.str();
   v.role = to_string(member.role);
   v.in = member.in;
   v.vote = member.vote;
@@ -69,12 +70,13 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
     UpstreamView u;
     const Member* source = chain.head()->find(link.source);
     u.node = source != nullptr ? source->name : link.address.str();
-    u.io = to_string(static_cast<IoState>(link.io));
-    u.sql = link.sql ? "running" : "stopped";
+    const bool runs = record->health != MysqlHealth::down;  // the threads end with their server
+    u.io = runs ? to_string(static_cast<IoState>(link.io)) : "stopped";
+    u.sql = runs && link.sql ? "running" : "stopped";
     u.error_number = link.error_number;
     u.error = link.error;
     u.desired = up && *up == link.source;
-    if (source != nullptr && link.io == static_cast<std::uint8_t>(IoState::running))
+    if (runs && source != nullptr && link.io == static_cast<std::uint8_t>(IoState::running))
       u.lag_ms = lag_of(member.id, link.source, now);
     v.upstreams.push_back(std::move(u));
   }

@@ -235,10 +235,6 @@ Result<std::string> status_table(std::string_view json, TableStyle style) {
   const std::string table = node_table(*status, style);
   if (!table.empty()) out += table + "\n";
   out += quorum_words(*status, style);
-  if (flag(*status, "paused")) {
-    const std::string why = str(*status, "paused_why");
-    out += wrapped("paused" + (why.empty() ? "" : ": " + why) + "; `ringagent resume` ends it", style.width, 4) + "\n";
-  }
   out += way_back(*status, style);
   const std::string problems = problem_words(*status, style);
   if (!problems.empty()) out += "\n" + problems;

@@ -42,9 +42,10 @@ TEST_CASE("table: four nodes, a generation that was forced, and a pause") {
   Snapshot s = samples::healthy(4);
   s.generation = 1;
   s.paused = true;
-  s.paused_why = "by db2 for 30 min: disks are exchanged";
+  s.health = "degraded";
+  s.problems = {{"warning", "paused", "", "paused by db2: disks are exchanged; `ringagent resume` ends it"}};
   CHECK(table(s) == R"(
-shop: ok                                      epoch 7, generation 1, seen by db1
+shop: degraded                                epoch 7, generation 1, seen by db1
 
   ,-> db1 --> db2 --> db3 --> db4 -.
   '--------------------------------'
@@ -56,7 +57,8 @@ db3   in     alive  up     db2      running  12 ms  rw
 db4   in     alive  up     db3      running  12 ms  rw
 
 voters: db1 db2 db3; 3 of 3 reachable, 2 needed
-paused: by db2 for 30 min: disks are exchanged; `ringagent resume` ends it
+
+warning: paused by db2: disks are exchanged; `ringagent resume` ends it
 )");
 }
 
