@@ -9,6 +9,7 @@ namespace ringagent {
 namespace {
 
 constexpr std::uint8_t kFormat = 1;
+constexpr std::size_t kReasonBytesMax = 4 * kTextBytesMax;
 
 bool may_be_in(const Member& member) {
   return member.role == Role::ring || member.role == Role::spare;
@@ -158,19 +159,47 @@ NodeId spare_vote(const Config& config, const std::vector<NodeId>& healthy) {
   return last ? *last : healthy.back();
 }
 
+// Later than any epoch on record: whoever votes still, loses its vote in this change.
+constexpr std::uint64_t kLosesItNow = ~std::uint64_t{0};
+
 // With two left the one that lost its vote last stays a voter: when it returns it can help to decide.
 std::optional<NodeId> last_lost(const Config& config, const std::vector<NodeId>& healthy) {
   std::optional<NodeId> best;
   std::uint64_t when = 0;
   for (const Member& member : config.members) {
     if (!may_vote(member) || listed(healthy, member.id)) continue;
-    const std::uint64_t lost = member.vote ? config.epoch : member.lost_vote_epoch;
+    const std::uint64_t lost = member.vote ? kLosesItNow : member.lost_vote_epoch;
     if (lost > when) {
       when = lost;
       best = member.id;
     }
   }
   return best;
+}
+
+// ---------------------------------------------------------------- limits
+
+// A text that parse_config would refuse: to decide on it would be to decide on something that nobody can read.
+const char* oversized(const Member& m) {
+  if (m.gossip.host.size() > kNameBytesMax || m.mysql.host.size() > kNameBytesMax) return "the address of a member";
+  if (m.server_uuid.size() > kNameBytesMax) return "the server_uuid of a member";
+  if (m.out_class.size() > kNameBytesMax) return "the class of why a member is out";
+  if (m.note.size() > kTextBytesMax) return "the note on a member";
+  if (m.out_position.size() > kPositionBytesMax) return "the position of a member that is out";
+  return nullptr;
+}
+
+const char* oversized(const Config& config) {
+  if (config.cluster.size() > kNameBytesMax) return "the name of the cluster";
+  if (config.paused.by.size() > kNameBytesMax || config.paused.reason.size() > kTextBytesMax)
+    return "the reason of the pause";
+  if (config.reason.size() > kReasonBytesMax) return "the reason of this epoch";
+  if (config.evidence_class.size() > kNameBytesMax || config.proposer.size() > kNameBytesMax)
+    return "the proposer's name";
+  for (const Member& member : config.members) {
+    if (const char* text = oversized(member)) return text;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -287,6 +316,7 @@ void assign_votes(Config& config, const std::vector<NodeId>& healthy_agents) {
 std::optional<Error> validate(const Config& config) {
   if (config.members.empty() || config.members.size() > kMembersMax)
     return Error{"a ring has 1 to " + std::to_string(kMembersMax) + " members"};
+  if (const char* text = oversized(config)) return Error{std::string(text) + " is too long"};
   std::set<NodeId> ids;
   std::set<std::string> names;
   std::set<std::uint32_t> server_ids;
@@ -346,7 +376,7 @@ Result<Config> parse_config(std::string_view bytes) {
   config.paused.by = r.text(kNameBytesMax);
   config.paused.reason = r.text(kTextBytesMax);
   config.paused.for_ms = r.number(8);
-  config.reason = r.text(kTextBytesMax * 4);
+  config.reason = r.text(kReasonBytesMax);
   config.evidence_class = r.text(kNameBytesMax);
   config.proposer = r.text(kNameBytesMax);
   if (!r.ok() || !r.at_end()) return fail("a ring config that is cut off or damaged");

@@ -26,7 +26,7 @@ std::size_t edits(std::string_view a, std::string_view b) {
 // The candidate that differs least, if it differs little.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;
-  std::size_t least = 1 + std::max<std::size_t>(1, word.size() / 3);
+  std::size_t least = 1 + std::min<std::size_t>(3, word.size() / 2);
   for (const auto& candidate : candidates) {
     const std::size_t distance = edits(word, candidate);
     if (distance >= least) continue;
@@ -58,15 +58,6 @@ std::vector<std::string> names_in(std::string_view section) {
   return out;
 }
 
-// A name from the file, fit for one line of a terminal.
-std::string shown(const std::string& name) {
-  std::string out = name.substr(0, 60);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return out;
-}
-
 }  // namespace
 
 const SettingsKey* settings_key(std::string_view section, std::string_view name) {
@@ -85,6 +76,14 @@ std::string key_label(std::string_view section, std::string_view name) {
   return (section.empty() ? "" : "[" + std::string(section) + "] ") + std::string(name);
 }
 
+std::string shown(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return out;
+}
+
 std::string unknown_key_text(const std::string& section, const std::string& name) {
   const std::string text = key_label(section, shown(name)) + ": there is no such key";
   if (const std::string meant = nearest(name, names_in(section)); !meant.empty())
@@ -95,14 +94,14 @@ std::string unknown_key_text(const std::string& section, const std::string& name
       elsewhere.push_back(key.section.empty() ? "at the top of the file" : "in [" + key.section + "]");
   }
   if (!elsewhere.empty()) return text + " here; it stands " + listed(elsewhere);
-  return text + "; there are " + listed(names_in(section));
+  return text + "; known here: " + listed(names_in(section));
 }
 
 std::string unknown_section_text(const std::string& name) {
   const std::string text = "[" + shown(name) + "]: there is no such section";
   if (const std::string meant = nearest(name, sections()); !meant.empty())
     return text + "; did you mean [" + meant + "]?";
-  return text + "; there are " + listed(sections());
+  return text + "; known are " + listed(sections());
 }
 
 }  // namespace ringagent

@@ -1,5 +1,6 @@
 #include "config/types.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace ringagent {
@@ -19,6 +20,14 @@ int hex_value(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
+}
+
+constexpr std::size_t kHostBytesMax = 255;
+
+// Host names, IPv4 and IPv6 literals with or without a zone.
+bool stands_in_host(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+         c == '_' || c == ':' || c == '%';
 }
 
 }  // namespace
@@ -73,6 +82,8 @@ Result<Address> Address::parse(std::string_view text) {
     return bad("has several colons: an IPv6 address stands in brackets");
   }
   if (host.empty()) return bad("has no host");
+  if (host.size() > kHostBytesMax) return bad("has a host of more than 255 bytes");
+  if (!std::all_of(host.begin(), host.end(), stands_in_host)) return bad("has a host with a strange character");
   unsigned port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (error != std::errc{} || end != digits.data() + digits.size() || port == 0 || port > 65535)
