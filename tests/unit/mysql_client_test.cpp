@@ -127,7 +127,7 @@ TEST_CASE("mysql/client: a server that falls silent within the TLS handshake cos
   REQUIRE(!client);
   CHECK(client.error().kind == SqlErrorKind::unreachable);
   CHECK(took >= 300ms);
-  CHECK(took < 1500ms);
+  CHECK(took < 5s);  // see client.h: up to a second more, on an idle machine
 }
 
 TEST_CASE("mysql/client: a name that does not resolve is unreachable") {
