@@ -2,6 +2,7 @@
 
 #include <uv.h>
 
+#include <cstring>
 #include <memory>
 
 namespace ringagent {
@@ -26,6 +27,18 @@ UvHandle<H> make_handle(uv_loop_t* loop, Init init, void* owner) {
   init(loop, handle);
   handle->data = owner;
   return UvHandle<H>(handle);
+}
+
+// A connect to a port of this host on which nobody listens may by chance take that very port as its own, and then TCP
+// connects the socket to itself. That is a refusal which the kernel missed.
+inline bool connected_to_itself(const uv_tcp_t& handle) {
+  sockaddr_storage near{};
+  sockaddr_storage far{};
+  int near_size = sizeof near;
+  int far_size = sizeof far;
+  return uv_tcp_getsockname(&handle, reinterpret_cast<sockaddr*>(&near), &near_size) == 0 &&
+         uv_tcp_getpeername(&handle, reinterpret_cast<sockaddr*>(&far), &far_size) == 0 &&
+         std::memcmp(&near, &far, sizeof near) == 0;
 }
 
 }  // namespace ringagent

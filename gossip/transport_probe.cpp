@@ -71,6 +71,7 @@ class PortProbe::Attempt {
 
  private:
   void connected(int status) {
+    if (status == 0 && connected_to_itself(*tcp_)) status = UV_ECONNREFUSED;
     if (status != 0) return finish(status == UV_ECONNREFUSED ? EdgeState::refused : EdgeState::silent);
     uv_read_start(
         reinterpret_cast<uv_stream_t*>(tcp_.get()),

@@ -54,6 +54,7 @@ StreamPtr Stream::connect(uv_loop_t* loop, const SocketAddress& to, const Socket
     auto* self = static_cast<Stream*>(done->handle->data);
     delete done;
     if (self->closing_) return;
+    if (status == 0 && connected_to_itself(self->handle_)) status = UV_ECONNREFUSED;
     if (status != 0) return self->end(std::string("cannot connect: ") + uv_strerror(status));
     self->start_reading();
   });
