@@ -428,6 +428,64 @@ TEST_CASE("real: read_only waits behind LOCK TABLES for two seconds and no longe
   CHECK(!asker.state().read_only);
 }
 
+TEST_CASE("real: under FLUSH TABLES WITH READ LOCK the server is looked at as ever") {
+  Asker asker(admin());
+  auto holder = Client::connect(admin(), 2s);
+  REQUIRE(holder);
+  REQUIRE(holder->query("FLUSH TABLES WITH READ LOCK", 5s));
+  const auto answer = asker.poll(true);
+  CHECK(answer.result.has_value());
+  CHECK(answer.took < 1s);
+  REQUIRE(holder->query("UNLOCK TABLES", 2s));
+}
+
+TEST_CASE("real: a STOP that waits for a row lock is cut, hinders no poll, and takes effect later") {
+  create_accounts(kA);
+  create_accounts(kB);
+  Asker watch(agent_account(kA));
+  Asker act(agent_account(kA));
+  Asker root_b(admin(kB));
+  const Dialect dialect = dialect_of(watch.state());
+  const auto plan =
+      dialect.create_link({"127.0.0.1", static_cast<std::uint16_t>(root_b.state().port)}, link_settings(TlsMode::off));
+  REQUIRE(plan);
+  act.run_all(dialect.stop_link());
+  act.run_all(*plan);
+  root_b.run_all({just("CREATE DATABASE IF NOT EXISTS probe"),
+                  just("CREATE TABLE IF NOT EXISTS probe.l (a INT PRIMARY KEY, b INT)"),
+                  just("REPLACE INTO probe.l VALUES (1, 0)")});
+  const auto caught_up = [&](const ServerState& s) {
+    const Flavor flavor = s.version.flavor;
+    return GtidSet::parse(flavor, s.executed)->contains(*GtidSet::parse(flavor, root_b.state().executed));
+  };
+  watch.until(caught_up, "caught up");
+  auto holder = Client::connect(admin(), 2s);
+  REQUIRE(holder);
+  REQUIRE(holder->query("SET SESSION autocommit = 0", 2s));
+  REQUIRE(holder->query("SELECT b FROM probe.l WHERE a = 1 FOR UPDATE", 2s));
+  root_b.run_all({just("UPDATE probe.l SET b = b + 1 WHERE a = 1")});
+  watch.until([](const ServerState& s) { return !s.link()->drained_exact; }, "the applier waits for the row");
+
+  // Both threads, however long it takes: the act of a person would be no different.
+  Statement stop = dialect.stop_link().back();
+  stop.deadline = 700ms;
+  const auto cut = act.run(stop);
+  REQUIRE(!cut.result);
+  CHECK(cut.result.error().kind == SqlErrorKind::timeout);
+  CHECK(cut.took < 1s);
+  for (int i = 0; i < 20; ++i) {
+    const auto look = watch.poll(true);
+    REQUIRE(look.result);
+    CHECK(look.took < 500ms);
+  }
+  CHECK(watch.state().link()->sql_running);
+  REQUIRE(holder->query("ROLLBACK", 2s));
+  watch.until([](const ServerState& s) { return !s.link()->sql_running; }, "the stop takes effect");
+  act.run_all(dialect.start_link());
+  watch.until(caught_up, "the update arrives");
+  act.run_all(dialect.stop_link());
+}
+
 TEST_CASE("real: priming is harmless on a replica, and under read_only") {
   create_accounts(kA);
   create_accounts(kB);
