@@ -29,6 +29,8 @@ class Bench:
 
     def prepare(self):
         first = self.lab.nodes[0]
+        for node in self.lab.nodes:
+            self.lab.wait(lambda node=node: not node.read_only(), 20, f"{node.name} to take writes")
         first.run_sql(f"CREATE DATABASE IF NOT EXISTS {SCHEMA}",
                       f"CREATE TABLE IF NOT EXISTS {SCHEMA}.crossing (id BIGINT PRIMARY KEY, at DOUBLE)")
         for node in self.lab.nodes:
