@@ -102,6 +102,7 @@ void Node::Impl::settle_step() {
     watch_quorum();
   }
   if (server_.tick(now_)) log(LogLevel::warning, "this MySQL hangs: " + server_.why());
+  if (Seen& own = seen_[self()]; own.health != server_.health()) own.health = server_.health(), own.health_since = now_;
   note_start();
   lint();
   check_start();

@@ -66,6 +66,7 @@ class Node::Impl {
   void try_to_form();
   View view() const;
   LinkSays link_says() const;
+  void note_votes(const View& v);
   void run_campaign();
   void start_canvass();
   void judge_canvass();
@@ -92,6 +93,7 @@ class Node::Impl {
   std::vector<ProblemFact> own_problems() const;
   LinkFact link_fact(const Link& link) const;
   bool same_start(const std::string& marker) const;
+  std::string start_name() const;
   void set_marker(const std::string& key, const std::string& value);
 
   // ---- node_status.cpp
@@ -155,6 +157,7 @@ class Node::Impl {
   bool quorum_ = false;
   std::optional<Time> quorum_lost_since_;
   std::optional<Time> votes_differ_since_;
+  std::vector<NodeId> votes_wanted_;
 
   // Formation.
   std::map<std::string, HelloSeen> hellos_;

@@ -93,7 +93,11 @@ void Node::Impl::try_to_form() {
     formation.problems.insert(formation.problems.begin(), changed);
   }
   if (formation.problems != formation_problems_) {
-    for (const std::string& problem : formation.problems) log(LogLevel::warning, "no ring yet: " + problem);
+    const auto& before = formation_problems_;
+    for (const std::string& problem : formation.problems) {
+      const bool news = std::find(before.begin(), before.end(), problem) == before.end();
+      if (news) log(LogLevel::warning, "no ring yet: " + problem);
+    }
     formation_problems_ = formation.problems;
   }
   if (!formation.possible) {
@@ -135,7 +139,6 @@ View Node::Impl::view() const {
   v.replay_max_age = settings.replay_max_age;
   v.link = link_says();
   v.link_quiet_for = server_.link_quiet_for(now_);
-  if (votes_differ_since_) v.votes_differ_for = now_ - *votes_differ_since_;
   for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
   for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
   for (const Member& member : v.config->members) {
@@ -144,7 +147,7 @@ View Node::Impl::view() const {
     p.record = facts_.find(member.id);
     if (member.id == self()) {
       p.liveness = Liveness::alive;
-      p.health_age = kAges;
+      if (const auto own = seen_.find(self()); own != seen_.end()) p.health_age = now_ - own->second.health_since;
       v.peers.emplace(member.id, p);
       continue;
     }
@@ -155,7 +158,8 @@ View Node::Impl::view() const {
     if (const auto at = facts_.received_at(member.id)) p.record_age = now_ - *at;
     if (const auto seen = seen_.find(member.id); seen != seen_.end()) {
       p.health_age = now_ - seen->second.health_since;
-      if (now_ - seen->second.port_at <= kPortFresh) p.port = seen->second.port;
+      // While the next answer is waited for, the last one counts: a silent port takes a second to say so.
+      if (seen->second.port_open || now_ - seen->second.port_at <= kPortFresh) p.port = seen->second.port;
       p.port_answered_before = seen->second.answered_before;
     }
     v.peers.emplace(member.id, p);
@@ -169,6 +173,7 @@ void Node::Impl::probe(const NodeId& id) {
   if (member == nullptr || id == self() || seen.port_open ||
       (seen.port != EdgeState::unknown && now_ - seen.port_at < kPortFresh / 2))
     return;
+  if (now_ - seen.port_at > kPortFresh) seen.port = EdgeState::unknown;
   seen.port_open = true;
   fx_->ports.push_back({id, member->mysql, 1s});
 }
@@ -197,19 +202,27 @@ void Node::Impl::look_around() {
 
 // ---------------------------------------------------------------- campaigns: wish, canvass, Paxos
 
+// Since when the same other votes have been wanted. Who cannot ask a majority wants nothing: what it missed meanwhile is
+// no reason to change anything the moment it is back.
+void Node::Impl::note_votes(const View& v) {
+  Config wanted = *v.config;
+  assign_votes(wanted, healthy_agents(v));
+  std::vector<NodeId> now_wanted = voters(wanted);
+  const bool differ = v.confirmed && now_wanted != voters(*v.config);
+  if (!differ) {
+    votes_differ_since_.reset();
+  } else if (!votes_differ_since_ || now_wanted != votes_wanted_) {
+    votes_differ_since_ = now_;
+  }
+  votes_wanted_ = std::move(now_wanted);
+}
+
 void Node::Impl::run_campaign() {
   ring_due_ = Time::max();
   if (chain.proposing()) return;
-  const View v = view();
-  {
-    Config wanted = *v.config;
-    assign_votes(wanted, healthy_agents(v));
-    const bool differ = voters(wanted) != voters(*v.config);
-    if (!differ)
-      votes_differ_since_.reset();
-    else if (!votes_differ_since_)
-      votes_differ_since_ = now_;
-  }
+  View v = view();
+  note_votes(v);
+  if (votes_differ_since_) v.votes_differ_for = now_ - *votes_differ_since_;
   Decision decision = decide(v);
   for (const NodeId& id : decision.probe) {
     probe(id);

@@ -11,6 +11,7 @@ namespace {
 constexpr Duration kNever = Duration::max();
 constexpr Duration kCollect = 5ms;          // several mysqlds that die together go into one epoch
 constexpr Duration kCollectSilent = 400ms;  // ... and several silent hosts, one probe period
+constexpr Duration kCollectLink = 30ms;     // ... if the link of one of them takes longer to break than another's
 constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
 constexpr Duration kSettleMax = 600s;
@@ -53,6 +54,12 @@ struct LinkWord {
   Duration quiet_for{0};
 };
 
+// A successor whose agent does not answer now, or whose own server is gone, says nothing new about its link.
+bool can_testify(const PeerView* peer) {
+  return peer != nullptr && agent_answers(*peer) && !peer->ping_unanswered && peer->record != nullptr &&
+         peer->record->health == MysqlHealth::up;
+}
+
 // The word of the database link to `accused`: its successor's own link if that successor's agent lives, otherwise a
 // fresh connection by whoever asks. `nothing` means: ask the port.
 LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
@@ -62,8 +69,7 @@ LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accu
     const NodeId& successor = followers.front();
     if (successor == view.self) {
       if (view.link_source == accused && view.link != LinkSays::nothing) return {view.link, view.link_quiet_for};
-    } else if (const PeerView* other = peer(view, successor);
-               other != nullptr && agent_answers(*other) && other->record) {
+    } else if (const PeerView* other = peer(view, successor); can_testify(other)) {
       for (const LinkFact& link : other->record->links) {
         if (link.source != accused) continue;
         const bool lost = link.io != 2 && (link.error_number == 2003 || link.error_number == 2013 ||
@@ -136,6 +142,14 @@ Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& w
   return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, false};
 }
 
+// Its agent is silent, and what it replicates from, as far as it could tell, was decided out: it cannot repoint.
+bool is_headless(const View& view, const NodeId& id, const PeerView& p) {
+  const auto up = upstream(*view.config, id);
+  if (!up || p.record == nullptr || p.record->links.empty()) return false;
+  const Member* source = view.config->find(p.record->links.front().source);
+  return source != nullptr && !source->in && source->id != *up;
+}
+
 Hearing hear(const View& view, const NodeId& accused) {
   const PeerView* p = peer(view, accused);
   if (p == nullptr) return {};
@@ -147,6 +161,10 @@ Hearing hear(const View& view, const NodeId& accused) {
   if (p->record != nullptr && p->silent_for < view.silence && p->record->health != MysqlHealth::up) {
     const Hearing told = hear_own_agent(view, *p, word);
     if (told.charge && told.charge->wait == Duration{0}) return told;
+  }
+  const Duration agent_enough = view.silence / 2;
+  if (view.up_for >= view.silence && is_headless(view, accused, *p)) {
+    return {Charge{Evidence::headless, std::max(Duration{0}, agent_enough - p->silent_for)}, false};
   }
   return hear_others(view, *p, word);
 }
@@ -306,6 +324,7 @@ struct Removals {
   std::vector<CanvassItem> items;
   std::optional<Duration> next_ripe;
   std::optional<Duration> next_ripe_silent;  // of a member that does not answer at all
+  std::optional<Duration> next_ripe_down;    // of a member that tells of its server's death, before its link says so
   std::vector<NodeId> probe;
 };
 
@@ -323,6 +342,10 @@ Removals find_removals(const View& view) {
       out.next_ripe = std::min(out.next_ripe.value_or(kNever), charge.wait);
       if (charge.evidence == Evidence::silent && charge.wait <= kCollectSilent) {
         out.next_ripe_silent = std::min(out.next_ripe_silent.value_or(kNever), charge.wait);
+      }
+      const Duration told = peer(view, id)->health_age;
+      if (charge.evidence == Evidence::mysqld_down && told < kCollectLink) {
+        out.next_ripe_down = std::max(out.next_ripe_down.value_or(Duration{0}), kCollectLink - told);
       }
     }
   }
@@ -347,6 +370,7 @@ std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
   }
   wish.rank = rank(view, wish.items.front().node, out);
   if (silent && removals.next_ripe_silent) wish.wait = std::max(wish.wait, *removals.next_ripe_silent);
+  if (removals.next_ripe_down) wish.wait = std::max(wish.wait, *removals.next_ripe_down);
   if (wish.items.front().evidence == Evidence::mysqld_down) {
     // Leave the others 5 ms to tell of their deaths, counted from the newest one that we heard of.
     for (const CanvassItem& item : wish.items) {
@@ -522,7 +546,12 @@ Judgement judge(const View& view, const CanvassItem& item) {
     case Evidence::not_empty:
       if (usable(view, item.node)) return {Opinion::concur, "", false};
       return {Opinion::object, name + " is not usable as I see it", false};
-    case Evidence::votes:
+    case Evidence::votes: {
+      Config wanted = successor_of(*view.config);
+      assign_votes(wanted, healthy_agents(view));
+      if (voters(wanted) != voters(*view.config)) return {Opinion::concur, "", false};
+      return {Opinion::object, "the votes are as they should be as I see it", false};
+    }
     case Evidence::command:
       return {Opinion::concur, "", false};
     default:
