@@ -10,8 +10,9 @@ namespace {
 constexpr std::int64_t kStartTolerance_s = 2;
 
 bool same_start(const ServerState& a, const ServerState& b) {
+  if (b.uptime_s < a.uptime_s) return false;
   if (a.pid != 0 && b.pid != 0) return a.pid == b.pid;
-  return b.uptime_s >= a.uptime_s && std::abs(a.started_unix_s - b.started_unix_s) <= kStartTolerance_s;
+  return std::abs(a.started_unix_s - b.started_unix_s) <= kStartTolerance_s;
 }
 
 }  // namespace

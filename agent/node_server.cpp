@@ -47,6 +47,11 @@ bool Node::Impl::same_start(const std::string& marker) const {
   return std::abs(std::strtoll(marker.c_str(), nullptr, 10) - server_.started_unix_s()) <= kStartTolerance_s;
 }
 
+// Names this start of mysqld beyond the life of the agent. Two starts within two seconds differ in the pid at least.
+std::string Node::Impl::start_name() const {
+  return std::to_string(server_.started_unix_s()) + " pid " + std::to_string(server_.state()->pid);
+}
+
 void Node::Impl::poll_if_due() {
   if (settings.role == Role::witness || server_.poll_open()) return;
   // While somebody may have to testify or a plan is under way, every event counts.
@@ -72,7 +77,12 @@ void Node::Impl::note_start() {
   if (!server_.up() || server_.starts_seen() == starts_noted_) return;
   starts_noted_ = server_.starts_seen();
   const ServerState& state = *server_.state();
-  const bool known = same_start(chain.marker("start"));
+  const std::string marker = chain.marker("start");
+  const std::size_t pid = marker.find(" pid ");
+  const bool first_look = starts_noted_ == 1;  // by this agent: it may have been away while mysqld went on
+  const bool other_pid = state.pid != 0 && pid != std::string::npos && marker.substr(pid) != " pid 0" &&
+                         marker.substr(pid) != " pid " + std::to_string(state.pid);
+  const bool known = first_look && same_start(marker) && !other_pid;
   start_checked_ = known && same_start(chain.marker("checked"));
   adopted_ = known && same_start(chain.marker("adopted"));
   unsafe_ = known ? chain.marker("unsafe") : "";
@@ -80,8 +90,9 @@ void Node::Impl::note_start() {
   catch_up_target_.clear();
   repair_.link_unverified();
   if (known) return;
-  set_marker("start", std::to_string(state.started_unix_s));
-  set_marker("unsafe", "");
+  set_marker("start", start_name());
+  // Nothing that was noted of an earlier start holds for this one, however short ago that was.
+  for (const char* of_a_start : {"unsafe", "checked", "adopted", "link"}) set_marker(of_a_start, "");
   const bool running = state.link() != nullptr && state.link()->io != IoState::stopped;
   // A server that runs in a ring before there is one for us: whatever its read_only is, it is not ours.
   const bool before_us = chain.head() == nullptr && running;
