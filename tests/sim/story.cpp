@@ -283,7 +283,8 @@ std::string Player::epoch_differs(const Config& seen, const Words& what) const {
   Parts parts;
   std::string key;
   for (const std::string& word : what) {
-    if (word == "epoch" || word == "ring" || word == "votes" || word == "because" || word == "by")
+    const bool names_part = word == "epoch" || word == "ring" || word == "votes" || word == "because" || word == "by";
+    if (names_part && (key.empty() || !parts[key].empty()))  // `because votes`: there it is a value
       parts[key = word];
     else
       parts[key].push_back(word);

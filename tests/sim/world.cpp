@@ -542,6 +542,7 @@ std::string World::wrong_with_ring() {
   }
   for (const Member& member : head->members) {
     ModelServer& server = this->server(member.name);
+    if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
     if (!server.listening() || host(member.name).node == nullptr) {
       if (member.in && !server.listening()) return member.name + " is in and its mysqld is not up";
       continue;
