@@ -119,7 +119,7 @@ class Ring:
         """A row written at each of these nodes reaches all of them."""
         names = names or self.names
         token = f"{time.time():.3f}.{next(self.tokens)}"
-        self.wait(lambda: self.node(names[0]).run_sql(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.flow (token VARCHAR(64) PRIMARY KEY)") is None,
+        self.wait(lambda: self.node(names[0]).run_sql(f"CREATE DATABASE IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS {SCHEMA}.flow (token VARCHAR(64) PRIMARY KEY)") is None,
                   10, f"{names[0]} to answer")
 
         def written(name):

@@ -84,9 +84,10 @@ def unmergeable_histories_are_refused(ring):
     for node in ring.nodes:
         expect(node.link() is None and node.vector() == have[node.name], f"{node.name} was touched: {node.link()}, {node.vector()}")
 
-    odd.kill("mysqld")
+    odd.kill("host")
     odd.fresh_data()
     odd.start_mysqld()
     odd.create_accounts()
+    odd.start("agent")
     ring.whole()
     ring.flows()
