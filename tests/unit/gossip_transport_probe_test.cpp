@@ -103,7 +103,7 @@ TEST_CASE("probe: a server that asks for ever is left") {
   Server server(loop);
   PortProbe probe(loop.get());
   Answers answers;
-  probe.probe(server.address(), 5s, answers.callback());
+  probe.probe(server.address(), 60s, answers.callback());
   server.client().say(kGreeting);
   server.hear();
   CHECK(loop.until([&] {
@@ -117,7 +117,7 @@ TEST_CASE("probe: an error packet is an answer: too many connections means alive
   Server server(loop);
   PortProbe probe(loop.get());
   Answers answers;
-  probe.probe(server.address(), 5s, answers.callback());
+  probe.probe(server.address(), 60s, answers.callback());
   server.client().say(mysql_packet(0, "\xFF\x10\x04Too many connections"));
   REQUIRE(loop.until([&] { return answers.states.size() == 1; }));
   CHECK(answers.states[0] == EdgeState::ok);

@@ -201,6 +201,8 @@ TEST_CASE("transport: a peer that takes the connection and nothing else blocks n
   TransportLimits limits = quick();
   limits.queued_bytes = 8 * 1024 * 1024;
   limits.idle_ms = 60'000;
+  limits.unacknowledged_ms = 60'000;
+  limits.log_every_ms = 0;
   Peer a(loop, limits), b(loop);
   Socket deaf;
   const int small = 4096;
@@ -211,6 +213,7 @@ TEST_CASE("transport: a peer that takes the connection and nothing else blocks n
   a.send(b.at(), "others are served");
   REQUIRE(loop.until([&] { return b.got("others are served"); }));
   CHECK(loop.until([&] { return a.transport->streams() == 0; }));  // and the deaf one is left
+  CHECK(a.logged("takes nothing"));
 }
 
 TEST_CASE("transport: what is idle is closed on both sides") {
@@ -219,6 +222,9 @@ TEST_CASE("transport: what is idle is closed on both sides") {
   a.send(b.at(), std::string(3000, 'x'));
   REQUIRE(loop.until([&] { return b.transport->streams() == 1; }));
   CHECK(loop.until([&] { return a.transport->streams() == 0 && b.transport->streams() == 0; }));
+  // And once the timers have noticed, nothing wakes the loop any more.
+  for (int turns = 0; turns < 20 && uv_backend_timeout(loop.get()) != -1; ++turns) uv_run(loop.get(), UV_RUN_ONCE);
+  CHECK(uv_backend_timeout(loop.get()) == -1);
   CHECK(a.log.empty());
   CHECK(b.log.empty());
 }
@@ -315,8 +321,12 @@ TEST_CASE("transport: unfinished frames together have a cap") {
   Socket another;
   another.connect(a.at());
   REQUIRE(loop.until([&] { return a.transport->streams() == 3; }));
-  another.say(frame(std::string(15'000, 'y')));
+  const std::string slow = frame(std::string(18'000, 'y'));
+  another.say(slow.substr(0, 15'000));
+  another.say(slow.substr(15'000));
   CHECK(loop.until([&] { return a.packets.size() == 1; }));
+  CHECK_FALSE(another.closed());
+  CHECK(a.transport->streams() == 3);
 }
 
 TEST_CASE("transport: a port that is taken is named with the mend") {
