@@ -109,7 +109,6 @@ class Client::Impl {
   Rows read_rows();
   int socket_now();
   short wait_once(short wanted, int library_ms);
-  void bound_blocking_reads();
   SqlError failure(bool connecting);
 #ifdef RINGAGENT_ORACLE_CLIENT
   template <class Step>
@@ -160,17 +159,6 @@ short Client::Impl::wait_once(short wanted, int library_ms) {
   return fds[0].revents;
 }
 
-// Connector/C's TLS handshake and the log-in after it read from a blocking socket without asking us to wait
-// for them. The kernel then ends such a read in time; a session's socket does not block (see connect).
-void Client::Impl::bound_blocking_reads() {
-  if (!tls_ || usable_ || socket_now() < 0) return;
-  const auto left =
-      std::max<std::int64_t>(1000, std::chrono::ceil<std::chrono::microseconds>(deadline_ - Clock::now()).count());
-  const timeval timeout{static_cast<time_t>(left / 1'000'000), static_cast<suseconds_t>(left % 1'000'000)};
-  ::setsockopt(socket_now(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-  ::setsockopt(socket_now(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-}
-
 #ifdef RINGAGENT_ORACLE_CLIENT
 
 template <class Step>
@@ -219,7 +207,6 @@ void Client::Impl::drive(int status, Continue go_on) {
     if (came & (POLLIN | POLLHUP | POLLERR)) events |= MYSQL_WAIT_READ;
     if (came & (POLLOUT | POLLHUP | POLLERR)) events |= MYSQL_WAIT_WRITE;
     if (came & POLLPRI) events |= MYSQL_WAIT_EXCEPT;
-    bound_blocking_reads();
     status = go_on(events == 0 ? MYSQL_WAIT_TIMEOUT : (events & status));
   }
 }
@@ -293,7 +280,8 @@ SqlResult<void> Client::Impl::connect(const ConnectSettings& settings, Duration 
   deadline_ = Clock::now() + deadline;
   tls_ = settings.tls != TlsMode::off;
   set_options(settings);
-  // Within a TLS handshake Connector/C waits for this long, for ever without it, whatever we say (see below).
+  // Within a TLS handshake and the log-in after it Connector/C waits for this long at each read, for ever without it,
+  // and does not ask us to wait.
   const auto whole =
       static_cast<unsigned>(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(deadline).count()));
   mysql_options(&mysql_, MYSQL_OPT_CONNECT_TIMEOUT, &whole);
