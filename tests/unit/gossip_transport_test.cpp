@@ -342,11 +342,15 @@ TEST_CASE("transport: a port that is taken is named with the mend") {
   auto nowhere = Transport::open(loop.get(), {"no-such-host.invalid", 7946}, nullptr, nullptr);
   REQUIRE_FALSE(nowhere.has_value());
   CHECK(nowhere.error().text.find("has no address") != std::string::npos);
-  // UDP alone may be taken, too.
-  Socket udp(::socket(AF_INET, SOCK_DGRAM, 0));
-  auto half = Transport::open(loop.get(), udp.bind(false), nullptr, nullptr);
-  REQUIRE_FALSE(half.has_value());
-  CHECK(half.error().text.find("(UDP)") != std::string::npos);
+  // UDP alone may be taken, too. (By chance somebody has that number for TCP: then another one.)
+  std::string half = "(TCP)";
+  while (half.find("(TCP)") != std::string::npos) {
+    Socket udp(::socket(AF_INET, SOCK_DGRAM, 0));
+    auto opened = Transport::open(loop.get(), udp.bind(false), nullptr, nullptr);
+    REQUIRE_FALSE(opened.has_value());
+    half = opened.error().text;
+  }
+  CHECK(half.find("(UDP)") != std::string::npos);
 }
 
 TEST_CASE("transport: a packet beyond every limit is not sent") {
