@@ -118,10 +118,9 @@ const std::vector<SettingsKey>& settings_keys() {
 
 std::string sample_config() {
   std::string out =
-      "# RingAgent. Every key is here. One that is commented out shows its default, or an example where it says so or "
-      "has\n"
-      "# none; the others must be filled in. Unknown keys, wrong types and contradictions are errors, all reported at "
-      "once.\n"
+      "# RingAgent. Every key is here. One that is commented out shows its default (or an example, where it has "
+      "none);\n"
+      "# the others must be filled in. Unknown keys, wrong types and contradictions are errors, all reported at once.\n"
       "# Durations have a unit: us, ms, s, m, h, d. `ringagent check` tries this file; `systemctl reload ringagent` "
       "applies it.\n";
   std::string section;

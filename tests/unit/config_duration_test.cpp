@@ -7,6 +7,7 @@ using namespace ringagent;
 TEST_CASE("duration: a whole number and a unit") {
   CHECK(*parse_duration("2500ms") == 2500ms);
   CHECK(*parse_duration("0ms") == 0ms);
+  CHECK(*parse_duration("250us") == 250us);
   CHECK(*parse_duration("3s") == 3s);
   CHECK(*parse_duration("30m") == 30min);
   CHECK(*parse_duration("30min") == 30min);
@@ -27,7 +28,7 @@ TEST_CASE("duration: anything else is refused in one line that says how") {
 }
 
 TEST_CASE("duration: written as it is read") {
-  for (const char* text : {"0ms", "1ms", "2500ms", "3s", "30m", "12h", "7d"})
+  for (const char* text : {"0ms", "1us", "1001us", "1ms", "2500ms", "3s", "30m", "12h", "7d"})
     CHECK(duration_text(*parse_duration(text)) == text);
   CHECK(duration_text(90s) == "90s");
 }
