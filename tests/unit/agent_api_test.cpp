@@ -96,8 +96,7 @@ TEST_CASE("api: a command travels to the loop and its reply back") {
     seen.set_value(command);
     std::thread([&agent, id = command.id] { agent.api->reply({id, true, "paused"}); }).detach();
   }));
-  const auto outcome =
-      ApiClient(agent.socket).command("pause", {{"for_ms", "60000"}, {"reason", "a \"test\""}});
+  const auto outcome = ApiClient(agent.socket).command("pause", {{"for_ms", "60000"}, {"reason", "a \"test\""}});
   REQUIRE(outcome);
   CHECK(outcome->ok);
   CHECK(outcome->text == "paused");
@@ -109,9 +108,7 @@ TEST_CASE("api: a command travels to the loop and its reply back") {
 
 TEST_CASE("api: a refusal is an outcome, not a fault; unknown commands and leaving never reach the loop") {
   Agent agent;
-  REQUIRE(agent.start([&](Command command) {
-    agent.api->reply({command.id, false, "no ring has been formed yet"});
-  }));
+  REQUIRE(agent.start([&](Command command) { agent.api->reply({command.id, false, "no ring has been formed yet"}); }));
   const auto refused = ApiClient(agent.socket).command("resume", {});
   REQUIRE(refused);
   CHECK_FALSE(refused->ok);
@@ -119,8 +116,7 @@ TEST_CASE("api: a refusal is an outcome, not a fault; unknown commands and leavi
   for (const char* name : {"leaving", "reseed"}) {
     const auto unknown = ApiClient(agent.socket).command(name, {});
     REQUIRE(unknown);
-    CHECK(unknown->text ==
-          "this agent does not know the command " + std::string(name) + "; it knows pause and resume");
+    CHECK(unknown->text == "this agent does not know the command " + std::string(name) + "; it knows pause and resume");
   }
 }
 
@@ -191,8 +187,7 @@ TEST_CASE("api: what cannot be a socket is named") {
   CHECK(agent.start(nobody).error().text ==
         agent.socket + " is in the way and no socket: move it, or choose another `socket`");
   agent.socket = agent.dir / "missing/agent.sock";
-  CHECK(agent.start(nobody).error().text ==
-        "cannot listen on " + agent.socket + ": No such file or directory");
+  CHECK(agent.start(nobody).error().text == "cannot listen on " + agent.socket + ": No such file or directory");
   agent.socket = agent.dir / std::string(200, 's');
   CHECK(agent.start(nobody).error().text == "socket path is longer than 107 bytes: " + agent.socket);
 }

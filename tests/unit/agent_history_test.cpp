@@ -127,8 +127,7 @@ TEST_CASE("history: a path that cannot be opened is named") {
 
 TEST_CASE("history: times before 1970 and at whole seconds") {
   CHECK(iso_time(std::chrono::system_clock::time_point{}) == "1970-01-01T00:00:00.000Z");
-  CHECK(iso_time(std::chrono::system_clock::time_point{} - std::chrono::milliseconds(1)) ==
-        "1969-12-31T23:59:59.999Z");
+  CHECK(iso_time(std::chrono::system_clock::time_point{} - std::chrono::milliseconds(1)) == "1969-12-31T23:59:59.999Z");
 }
 
 TEST_CASE("history: for people") {

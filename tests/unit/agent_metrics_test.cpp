@@ -44,8 +44,7 @@ TEST_CASE("metrics: the page keeps the rules of the format") {
   s.nodes[1].upstreams.push_back(samples::follows("db1"));  // a second channel from the same source
   const std::string text = metrics_text(s, 0);
   CHECK(text.find("cluster=\"sh\\\"op\\\\1\\n\"") != std::string::npos);
-  const std::regex sample(
-      R"re(([a-z_]+)(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+)re");
+  const std::regex sample(R"re(([a-z_]+)(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [0-9.e+-]+)re");
   std::istringstream lines(text);
   std::set<std::string> families, series;
   std::string family, type;

@@ -8,10 +8,9 @@
 using namespace ringagent;
 
 TEST_CASE("picture: a ring that runs") {
-  CHECK(
-      ring_picture({{"db1", LinkLook::runs}, {"db2", LinkLook::runs}, {"db3", LinkLook::runs}}, 80, false) ==
-      "  ,-> db1 --> db2 --> db3 -.\n"
-      "  '------------------------'\n");
+  CHECK(ring_picture({{"db1", LinkLook::runs}, {"db2", LinkLook::runs}, {"db3", LinkLook::runs}}, 80, false) ==
+        "  ,-> db1 --> db2 --> db3 -.\n"
+        "  '------------------------'\n");
 }
 
 TEST_CASE("picture: the broken link stands before the node that suffers, the closing one before the first") {

@@ -88,8 +88,7 @@ TEST_CASE("routes: an agent whose loop hangs vouches for nothing, but still show
 TEST_CASE("routes: before the first snapshot") {
   Desk desk;
   for (const char* path : {"/health", "/writable", "/readable", "/status", "/metrics"}) {
-    CHECK(said(answer_get(path, {}, {nullptr, 0s, desk.history.get(), false})) ==
-          "503 the agent is starting\n");
+    CHECK(said(answer_get(path, {}, {nullptr, 0s, desk.history.get(), false})) == "503 the agent is starting\n");
   }
 }
 

@@ -11,18 +11,16 @@ using nlohmann::json;
 TEST_CASE("status: the document has every key of the contract, in a healthy ring and before there is one") {
   for (const Snapshot& s : {samples::healthy(4), Snapshot{}}) {
     const json doc = json::parse(status_json(s, 3));
-    for (const char* key : {"format", "cluster", "node", "version", "generation", "epoch", "health",
-                            "problems", "quorum", "paused", "ring", "nodes"}) {
+    for (const char* key : {"format", "cluster", "node", "version", "generation", "epoch", "health", "problems",
+                            "quorum", "paused", "ring", "nodes"}) {
       CHECK_MESSAGE(doc.contains(key), key);
     }
-    for (const char* key : {"voters", "needed", "reachable", "held"})
-      CHECK_MESSAGE(doc["quorum"].contains(key), key);
+    for (const char* key : {"voters", "needed", "reachable", "held"}) CHECK_MESSAGE(doc["quorum"].contains(key), key);
     CHECK(doc["format"] == 1);
   }
   const json node = json::parse(status_json(samples::healthy(4), 3))["nodes"][0];
-  for (const char* key :
-       {"name", "id", "role", "in", "reason", "agent", "agent_version", "mysql", "mysql_version", "server_id",
-        "address", "read_only", "upstreams", "position", "stranded", "rejoin_in_ms"}) {
+  for (const char* key : {"name", "id", "role", "in", "reason", "agent", "agent_version", "mysql", "mysql_version",
+                          "server_id", "address", "read_only", "upstreams", "position", "stranded", "rejoin_in_ms"}) {
     CHECK_MESSAGE(node.contains(key), key);
   }
   for (const char* key : {"node", "io", "sql", "lag_ms", "errno", "error", "desired"}) {
@@ -33,8 +31,7 @@ TEST_CASE("status: the document has every key of the contract, in a healthy ring
 TEST_CASE("status: values arrive as they are, what is not known is null") {
   const json doc = json::parse(status_json(samples::broken(), 3));
   CHECK(doc["ring"] == json({"db1", "db2", "db4"}));
-  CHECK(doc["quorum"] ==
-        json({{"voters", {"db1", "db2", "db4"}}, {"needed", 2}, {"reachable", 3}, {"held", true}}));
+  CHECK(doc["quorum"] == json({{"voters", {"db1", "db2", "db4"}}, {"needed", 2}, {"reachable", 3}, {"held", true}}));
   CHECK(doc["age_ms"] == 3);
   const json& well = doc["nodes"][0];
   CHECK(well["reason"].is_null());

@@ -142,8 +142,7 @@ TEST_CASE("table: names of any length leave the columns whole") {
   s.nodes[0].upstreams[0].node = s.nodes[3].name;
   s.cluster = std::string(100, 'c');
   s.node = s.nodes[0].name;
-  for (const std::size_t width : {60U, 80U, 200U})
-    CHECK(table(s, {width, false}).find("alive") != std::string::npos);
+  for (const std::size_t width : {60U, 80U, 200U}) CHECK(table(s, {width, false}).find("alive") != std::string::npos);
 }
 
 TEST_CASE("table: colours only where wanted, and no text from elsewhere can bring its own") {
@@ -160,8 +159,7 @@ TEST_CASE("table: what is no status is said in one line") {
   CHECK(status_table(R"({"format":2})", {}).error().text ==
         "the agent answers in format 2; this program reads format 1: use the agent's own version");
   // A document of another version that lacks things is a poorer table, not a crash.
-  CHECK(status_table(R"({"format":1,"nodes":[{"name":5},7],"ring":["x","y"],"quorum":[],"problems":[{}]})",
-                     {}));
+  CHECK(status_table(R"({"format":1,"nodes":[{"name":5},7],"ring":["x","y"],"quorum":[],"problems":[{}]})", {}));
 }
 
 TEST_CASE("table: a plan as SQL") {

@@ -16,8 +16,8 @@ TEST_CASE("duration: a whole number and a unit") {
 }
 
 TEST_CASE("duration: anything else is refused in one line that says how") {
-  for (const char* text : {"", "30", "s", "-1s", "-0s", "1.5s", "1 s", " 1s", "1s ", "1y", "1S", "0x1s",
-                           "99999999999999999999s"}) {
+  for (const char* text :
+       {"", "30", "s", "-1s", "-0s", "1.5s", "1 s", " 1s", "1s ", "1y", "1S", "0x1s", "99999999999999999999s"}) {
     const auto refused = parse_duration(text);
     REQUIRE_MESSAGE(!refused, text);
     CHECK(refused.error().text.find("30m") != std::string::npos);

@@ -1,0 +1,220 @@
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "agent/api.h"
+#include "agent/cli.h"
+#include "agent_samples.h"
+#include "temp_dir.h"
+
+using namespace ringagent;
+using nlohmann::json;
+
+namespace {
+
+struct Said {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+Said say(std::vector<std::string> arguments) {
+  std::ostringstream out, err;
+  const int code = run_cli(std::move(arguments), out, err);
+  return {code, out.str(), err.str()};
+}
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// An agent that has a socket, a history and a snapshot, but no loop: it answers each command as it is told.
+struct Agent {
+  TempDir dir;
+  std::string socket = dir / "agent.sock";
+  std::unique_ptr<History> history = *History::open(dir / "history.jsonl");
+  std::vector<Command> commands;
+  bool accepts = true;
+  std::unique_ptr<Api> api = *Api::start({socket, {}}, *history, [this](Command command) {
+    commands.push_back(command);
+    api->reply({command.id, accepts, accepts ? "paused" : "no ring has been formed yet"});
+  });
+
+  explicit Agent(const Snapshot& snapshot = samples::healthy(4)) { show(snapshot); }
+  void show(const Snapshot& snapshot) { api->publish(std::make_shared<Snapshot>(snapshot)); }
+  Said ask(std::vector<std::string> words) {
+    words.insert(words.end(), {"--socket", socket});
+    return say(std::move(words));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("cli: wrong input is one line that says what would be right, and 64") {
+  for (const auto& [words, part] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{}, "which command? There are: status, watch"},
+           {{"stauts"}, "there is no command `stauts`; there are: status"},
+           {{"join", "db1:7946"}, "the command `join` comes in a later version"},
+           {{"force-quorum", "--lost", "db1"}, "comes in a later version"},
+           {{"status", "--jsn"}, "--jsn"},
+           {{"history", "-n", "many"}, "many"},
+           {{"--socket"}, "--socket"},
+           {{"pause", "--for", "30"}, "30m"},
+           {{"pause", "--for", "0s"}, "no length"},
+           {{"watch", "--interval", "x"}, "\"x\" is no duration"}}) {
+    const Said said = say(words);
+    CHECK(said.code == kExitUsage);
+    CHECK(said.out.empty());
+    CHECK(lines(said.err) == 1);
+    CHECK_MESSAGE(said.err.find(part) != std::string::npos, said.err);
+  }
+}
+
+TEST_CASE("cli: each command has help with an example") {
+  CHECK(say({"--help"}).code == kExitOk);
+  for (const char* command :
+       {"run", "status", "watch", "check", "plan", "history", "setup", "pause", "resume", "keygen", "version"}) {
+    const Said said = say({command, "--help"});
+    CHECK(said.code == kExitOk);
+    CHECK_MESSAGE(said.out.find("Example: ringagent " + std::string(command)) != std::string::npos, said.out);
+  }
+}
+
+TEST_CASE("cli: status exits with the health") {
+  Agent agent;
+  const Said well = agent.ask({"status"});
+  CHECK(well.code == 0);
+  CHECK(well.out.starts_with("shop: ok"));
+  CHECK(well.err.empty());
+  Snapshot s = samples::healthy(4);
+  s.health = "degraded";
+  agent.show(s);
+  CHECK(agent.ask({"status"}).code == 1);
+  agent.show(samples::broken());
+  const Said broken = agent.ask({"status", "--json"});
+  CHECK(broken.code == 2);
+  CHECK(json::parse(broken.out)["health"] == "critical");
+}
+
+TEST_CASE("cli: nobody there is 3 and one line") {
+  const TempDir dir;
+  for (const char* command : {"status", "plan", "history", "pause", "resume"}) {
+    const Said said = say({command, "--socket", dir / "agent.sock"});
+    CHECK(said.code == kExitNoAgent);
+    CHECK(said.out.empty());
+    CHECK(lines(said.err) == 1);
+  }
+}
+
+TEST_CASE("cli: the socket may be named before the command, too") {
+  Agent agent;
+  CHECK(say({"--socket", agent.socket, "status"}).code == 0);
+  CHECK(say({"--socket", agent.socket, "stauts"}).err.find("`stauts`") != std::string::npos);
+}
+
+TEST_CASE("cli: a config that was named must be readable and right") {
+  const TempDir dir;
+  CHECK(say({"status", "--config", dir / "missing.toml"}).code == kExitConfig);
+  std::ofstream(dir / "bad.toml") << "cluster = 5\nnonsense = true\n";
+  const Said said = say({"run", "--config", dir / "bad.toml"});
+  CHECK(said.code == kExitConfig);
+  CHECK(lines(said.err) >= 2);
+  CHECK(said.err.find("bad.toml:2: ") != std::string::npos);
+}
+
+TEST_CASE("cli: history for people and for programs") {
+  Agent agent;
+  HistoryEntry entry;
+  entry.kind = "epoch";
+  entry.epoch = 7;
+  entry.what = "db3 out";
+  REQUIRE(agent.history->add(entry, std::chrono::system_clock::now()));
+  CHECK(agent.ask({"history"}).out.find("epoch 7: db3 out\n") != std::string::npos);
+  CHECK(json::parse(agent.ask({"history", "--json", "-n", "100000"}).out).size() == 1);
+  CHECK(json::parse(agent.ask({"history", "--json", "-n", "0"}).out).empty());
+}
+
+TEST_CASE("cli: plan") {
+  Snapshot s = samples::healthy(4);
+  s.plan = {"STOP SLAVE", "START SLAVE"};
+  Agent agent(s);
+  CHECK(agent.ask({"plan"}).out == "STOP SLAVE;\nSTART SLAVE;\n");
+}
+
+TEST_CASE("cli: pause and resume say what came of it") {
+  Agent agent;
+  const Said paused = agent.ask({"pause", "--for", "30m", "--reason", "disks"});
+  CHECK(paused.code == 0);
+  CHECK(paused.out == "paused\n");
+  REQUIRE(agent.commands.size() == 1);
+  CHECK(agent.commands[0].name == "pause");
+  CHECK(agent.commands[0].arguments ==
+        std::vector<std::pair<std::string, std::string>>{{"reason", "disks"}, {"for_ms", "1800000"}});
+  agent.accepts = false;
+  const Said refused = agent.ask({"resume"});
+  CHECK(refused.code == kExitRefused);
+  CHECK(refused.err == "ringagent: no ring has been formed yet\n");
+}
+
+TEST_CASE("cli: a key is new each time, and its file is private and never overwritten") {
+  const TempDir dir;
+  const Said one = say({"keygen"});
+  CHECK(one.code == 0);
+  CHECK(lines(one.out) == 1);
+  CHECK(one.out != say({"keygen"}).out);
+  CHECK(say({"keygen", "--out", dir / "gossip.key"}).code == 0);
+  struct stat st {};
+  REQUIRE(::stat((dir / "gossip.key").c_str(), &st) == 0);
+  CHECK((st.st_mode & 0777) == 0600);
+  CHECK(st.st_size == static_cast<off_t>(one.out.size()));
+  const Said again = say({"keygen", "--out", dir / "gossip.key"});
+  CHECK(again.code == kExitRefused);
+  CHECK(again.err.find("exists") != std::string::npos);
+}
+
+TEST_CASE("cli: check reports a bad config as findings") {
+  const TempDir dir;
+  std::ofstream(dir / "bad.toml") << "cluster = 5\nnonsense = true\n";
+  const Said said = say({"check", "--json", "--config", dir / "bad.toml"});
+  CHECK(said.code == 2);
+  const json findings = json::parse(said.out)["findings"];
+  REQUIRE(findings.size() >= 2);
+  CHECK(findings[0]["where"] == "config");
+  CHECK(findings[0]["severity"] == "error");
+  CHECK(say({"check", "--config", dir / "bad.toml"}).out.find("errors, 0 warnings\n") != std::string::npos);
+}
+
+TEST_CASE("cli: setup prints SQL and a snippet without a server, and no password in it") {
+  const TempDir dir;
+  std::ofstream(dir / "secret") << "hunter2\n";
+  ::chmod((dir / "secret").c_str(), 0600);
+  std::ofstream(dir / "ringagent.toml") << "cluster = \"shop\"\nnode = \"db2\"\n"
+                                        << "[gossip]\ninsecure = true\nadvertise = \"10.0.0.2:7946\"\n"
+                                        << "peers = [\"10.0.0.1:7946\"]\n"
+                                        << "[mysql]\nsocket = \"" << (dir / "mysqld.sock") << "\"\n"
+                                        << "advertise = \"10.0.0.2:3306\"\n"
+                                        << "[replication]\npassword_file = \"" << (dir / "secret") << "\"\n"
+                                        << "[ring]\ninitial = [\"db1\", \"db2\"]\n";
+  const Said said =
+      say({"setup", "--print", "--server-version", "10.11.6-MariaDB", "--config", dir / "ringagent.toml"});
+  CHECK_MESSAGE(said.code == 0, said.err);
+  CHECK(said.out.find("CREATE USER IF NOT EXISTS 'ringagent'@'localhost' IDENTIFIED VIA unix_socket") !=
+        std::string::npos);
+  CHECK(said.out.find("server_id = 2") != std::string::npos);
+  CHECK(said.out.find("hunter2") == std::string::npos);
+  CHECK(said.out.find("***") != std::string::npos);
+  const Said unreachable = say({"setup", "--config", dir / "ringagent.toml"});
+  CHECK(unreachable.code == kExitRefused);
+  CHECK(lines(unreachable.err) == 1);
+}
+
+TEST_CASE("cli: version names the client library") {
+  const Said said = say({"version"});
+  CHECK(said.code == 0);
+  CHECK(said.out.find("client library: ") != std::string::npos);
+}
