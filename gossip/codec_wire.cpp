@@ -189,8 +189,7 @@ void Reader::operator()(std::int64_t& value) {
     value = static_cast<std::int8_t>(tag);
   } else if (tag >= 0xCC && tag <= 0xCF) {
     const std::uint64_t n = big_endian(std::size_t{1} << (tag - 0xCCU));
-    if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      fail_with("number too large");
+    if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) fail_with("number too large");
     value = static_cast<std::int64_t>(n);
   } else if (tag == 0xD0) {
     value = static_cast<std::int8_t>(big_endian(1));

@@ -95,12 +95,9 @@ Result<KeyRing> KeyRing::parse(std::string_view text) {
   for (std::size_t number = 1; !text.empty(); ++number) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
-    const auto fault = [&](const std::string& what) {
-      return fail("line " + std::to_string(number) + ": " + what);
-    };
+    const auto fault = [&](const std::string& what) { return fail("line " + std::to_string(number) + ": " + what); };
     line.remove_prefix(std::min(line.size(), line.find_first_not_of(" \t")));
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
-      line.remove_suffix(1);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
     if (line.empty() || line.front() == '#') continue;
     Key key;
     std::size_t size = 0;
@@ -200,9 +197,9 @@ std::string Sealer::seal(const ClusterId& cluster, std::string_view body) {
   }
   const Nonce once = nonce(packet);
   packet.resize(kSealBytes + body.size());
-  crypto_aead_xchacha20poly1305_ietf_encrypt(data(packet) + kSealHeaderBytes, nullptr, data(body),
-                                             body.size(), data(packet), kSealHeaderBytes, nullptr,
-                                             once.data(), keys_.primary().bytes.data());
+  crypto_aead_xchacha20poly1305_ietf_encrypt(data(packet) + kSealHeaderBytes, nullptr, data(body), body.size(),
+                                             data(packet), kSealHeaderBytes, nullptr, once.data(),
+                                             keys_.primary().bytes.data());
   return packet;
 }
 
@@ -240,9 +237,7 @@ tl::expected<void, Refusal> Sealer::admit(const Header& header) {
   if (header.boot < window.boot) return tl::unexpected(Refusal::old_boot);
   if (header.boot > window.boot) window = Window{header.boot, header.counter, {}};
 
-  const auto word = [&](std::uint64_t counter) -> std::uint64_t& {
-    return window.seen[counter % kReplayWindow / 64];
-  };
+  const auto word = [&](std::uint64_t counter) -> std::uint64_t& { return window.seen[counter % kReplayWindow / 64]; };
   const auto bit = [](std::uint64_t counter) { return std::uint64_t{1} << (counter % 64); };
   if (header.counter > window.highest) {
     // The window slides: what it newly covers has not been seen.

@@ -26,10 +26,9 @@ inline constexpr std::size_t kPeersSeenMax = 2 * kMembersMax;
 inline constexpr std::size_t kMarkersMax = 256;
 
 struct DurableState {
-  NodeId self;             // made together with the state directory, for life
-  std::uint32_t boot = 0;  // starts of the agent; counted up before the first packet of each
-  std::uint64_t seq =
-      0;  // store sequence: counted up with each write; (boot, seq) unmasks a restored snapshot
+  NodeId self;                  // made together with the state directory, for life
+  std::uint32_t boot = 0;       // starts of the agent; counted up before the first packet of each
+  std::uint64_t seq = 0;        // store sequence: counted up with each write; (boot, seq) unmasks a restored snapshot
   std::uint64_t own_round = 0;  // the highest round that this node has used in a ballot of its own
 
   // The acceptor. Each answer belongs to one instance; of older instances the chain itself holds the outcome.

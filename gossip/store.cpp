@@ -163,8 +163,7 @@ Store::Found Store::read_slot(const std::string& path) {
   }
   // From here on it is what an agent wrote; what cannot be read is not damage.
   found.mend = false;
-  if (number_at(bytes, 40, 4) > kFormat)
-    return bad("written by a newer ringagent; install that version again");
+  if (number_at(bytes, 40, 4) > kFormat) return bad("written by a newer ringagent; install that version again");
   auto state = decode_state(*payload);
   if (!state) return bad("not readable by this version: " + state.error().text);
   if (state->seq != number_at(bytes, 48, 8)) return bad("its sequence numbers differ");
@@ -185,29 +184,27 @@ Result<DurableState> Store::choose(std::array<Found, 2>& found, const NodeId& fr
     return state;
   }
   if (!found[0].valid() && !found[1].valid()) {
-    return fail(
-        "the state in " + directory_ + " is damaged (state.0: " + found[0].fault +
-        "; state.1: " + found[1].fault +
-        "). This node no longer knows what it has promised and must not vote. "
-        "Look after the disk, then `mv " +
-        directory_ + " " + directory_ +
-        ".damaged` and start the agent: it comes back as a new member in its old place. Do not restore the "
-        "directory from a backup");
+    return fail("the state in " + directory_ + " is damaged (state.0: " + found[0].fault +
+                "; state.1: " + found[1].fault +
+                "). This node no longer knows what it has promised and must not vote. "
+                "Look after the disk, then `mv " +
+                directory_ + " " + directory_ +
+                ".damaged` and start the agent: it comes back as a new member in its old place. Do not restore the "
+                "directory from a backup");
   }
   if (found[0].valid() && found[1].valid()) {
     const DurableState& a = found[0].state;
     const DurableState& b = found[1].state;
     if (a.self != b.self || (a.seq == b.seq && a != b)) {
-      return fail("state.0 and state.1 in " + directory_ + " do not come from one node's life (" +
-                  a.self.str() + " at " + std::to_string(a.seq) + ", " + b.self.str() + " at " +
-                  std::to_string(b.seq) + "): files of two directories were mixed; `mv " + directory_ + " " +
-                  directory_ + ".mixed` and start the agent: it comes back as a new member in its old place");
+      return fail("state.0 and state.1 in " + directory_ + " do not come from one node's life (" + a.self.str() +
+                  " at " + std::to_string(a.seq) + ", " + b.self.str() + " at " + std::to_string(b.seq) +
+                  "): files of two directories were mixed; `mv " + directory_ + " " + directory_ +
+                  ".mixed` and start the agent: it comes back as a new member in its old place");
     }
     last_ = b.seq > a.seq ? 1 : 0;
   } else {
     last_ = found[0].valid() ? 0 : 1;
-    if (log_)
-      log_(LogLevel::warning, path(1 - last_) + ": " + found[1 - last_].fault + "; restored from its mirror");
+    if (log_) log_(LogLevel::warning, path(1 - last_) + ": " + found[1 - last_].fault + "; restored from its mirror");
   }
   return found[last_].state;
 }
@@ -225,8 +222,7 @@ Result<void> Store::lock() {
                 (holder.empty() ? "" : " (process " + holder + ")") + "; two agents must not share one");
   }
   const std::string pid = std::to_string(::getpid());
-  if (::ftruncate(lock_.fd(), 0) != 0 || !write_all(lock_.fd(), pid))
-    return fail(complaint("write", name, directory_));
+  if (::ftruncate(lock_.fd(), 0) != 0 || !write_all(lock_.fd(), pid)) return fail(complaint("write", name, directory_));
   return {};
 }
 

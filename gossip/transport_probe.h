@@ -16,7 +16,7 @@
 // word from the server, an error packet (too many connections, host blocked) included, means that it lives.
 //
 // The server counts connections that are given up before they log in, and after max_connect_errors of them (100 by
-// default) it locks out the whole host, replication included (error 1129, seen on MariaDB 10.11: a probe that just
+// default) it locks out the whole host, replication included (error 1129, seen on MariaDB 10.11 and MySQL 9.7: a probe that just
 // closes locks itself out; loopback addresses are exempt, so no test on one machine shows it). So, when the outcome is
 // already known, a probe goes on to the end of the login, as an account that does not exist, without a password: a
 // denied login is not counted. The server notes it at log level "warning".

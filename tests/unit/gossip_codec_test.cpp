@@ -5,11 +5,13 @@
 
 #include "gossip/codec.h"
 #include "gossip_filler.h"
+#include "gossip_stuffer.h"
 
 using namespace ringagent;
 using test::filled;
 using test::filled_message;
 using test::kKinds;
+using test::Stuffer;
 
 namespace {
 
@@ -59,86 +61,6 @@ std::size_t listed() {
   fields(counter, value);
   return counter.count();
 }
-
-// Writes without limits, and makes the chosen one of all limited places `extra` longer than its limit.
-class Stuffer {
- public:
-  explicit Stuffer(std::size_t victim, std::size_t extra) : victim_(victim), extra_(extra), pack_(buffer_) {}
-
-  std::string bytes() const { return {buffer_.data(), buffer_.size()}; }
-  std::size_t places() const { return place_; }
-
-  void operator()(bool x) { pack_.pack(x); }
-  void operator()(std::int64_t x) { pack_.pack(x); }
-  template <std::unsigned_integral T>
-  void operator()(T x) {
-    pack_.pack_fix_uint64(x);  // never the shortest form: a reader must not care
-  }
-  void operator()(const Uuid& x) { bin(std::string(x.bytes.begin(), x.bytes.end())); }
-  void operator()(const Hash& x) { bin(std::string(x.begin(), x.end())); }
-  template <Struct T>
-  void operator()(const T& x) {
-    Counter counter;
-    fields(counter, x);
-    array(counter.count());
-    fields(*this, x);
-  }
-  void text(const std::string& x, std::size_t max) { str(chosen() ? std::string(max + extra_, 'x') : x); }
-  void position(const std::string& x) { text(x, kPositionBytesMax); }
-  void blob(const std::string& x, std::size_t max) { bin(chosen() ? std::string(max + extra_, 'x') : x); }
-  template <class T>
-  void list(std::vector<T> x, std::size_t max) {
-    if (chosen()) x.resize(max + extra_);
-    array(x.size());
-    for (const auto& e : x) (*this)(e);
-  }
-  void texts(std::vector<std::string> x, std::size_t max, std::size_t bytes_max) {
-    if (chosen()) x.resize(max + extra_);
-    array(x.size());
-    for (const auto& e : x) text(e, bytes_max);
-  }
-  void blobs(std::vector<std::string> x, std::size_t max, std::size_t bytes_max) {
-    if (chosen()) x.resize(max + extra_);
-    array(x.size());
-    for (const auto& e : x) blob(e, bytes_max);
-  }
-  template <class E>
-  void choice(E x, E) {
-    pack_.pack(static_cast<std::uint64_t>(x));
-  }
-  template <class E>
-  void choice(E x, E, E) {
-    pack_.pack(static_cast<std::uint64_t>(x));
-  }
-  template <class T>
-  void maybe(const std::optional<T>& x) {
-    x ? (*this)(*x) : static_cast<void>(pack_.pack_nil());
-  }
-  template <class V>
-  void one_of(const V& x) {
-    pack_.pack(x.index());
-    std::visit([this](const auto& body) { (*this)(body); }, x);
-  }
-  template <class F>
-  void appended(F field) {
-    field();
-  }
-
- private:
-  bool chosen() { return place_++ == victim_; }
-  void array(std::size_t n) { pack_.pack_array(static_cast<std::uint32_t>(n)); }
-  void str(const std::string& x) { pack_.pack(x); }
-  void bin(const std::string& x) {
-    pack_.pack_bin(static_cast<std::uint32_t>(x.size()));
-    pack_.pack_bin_body(x.data(), static_cast<std::uint32_t>(x.size()));
-  }
-
-  std::size_t victim_;
-  std::size_t extra_;
-  std::size_t place_ = 0;
-  msgpack::sbuffer buffer_;
-  msgpack::packer<msgpack::sbuffer> pack_;
-};
 
 template <class T>
 std::pair<std::string, std::size_t> stuffed(const T& value, std::size_t victim, std::size_t extra) {
@@ -283,13 +205,11 @@ TEST_CASE("codec: ping and ack are small, for they are most of what is ever said
 TEST_CASE("codec: a message cut short anywhere is an error, and so is one byte too many") {
   for (std::size_t kind = 0; kind < kKinds; ++kind) {
     const std::string bytes = encode(filled_message(kind, kind + 1));
-    for (std::size_t n = 0; n < bytes.size(); ++n)
-      REQUIRE_FALSE(decode(std::string_view(bytes).substr(0, n)));
+    for (std::size_t n = 0; n < bytes.size(); ++n) REQUIRE_FALSE(decode(std::string_view(bytes).substr(0, n)));
     CHECK_FALSE(decode(bytes + '\0'));
   }
   const std::string state = encode(filled<DurableState>(3));
-  for (std::size_t n = 0; n < state.size(); ++n)
-    REQUIRE_FALSE(decode_state(std::string_view(state).substr(0, n)));
+  for (std::size_t n = 0; n < state.size(); ++n) REQUIRE_FALSE(decode_state(std::string_view(state).substr(0, n)));
 }
 
 TEST_CASE("codec: mutated messages are read or refused, never more") {
@@ -297,8 +217,7 @@ TEST_CASE("codec: mutated messages are read or refused, never more") {
   std::size_t readable = 0;
   for (int i = 0; i < 40000; ++i) {
     std::string bytes = encode(filled_message(random() % kKinds, random() % 8));
-    for (std::uint64_t n = 1 + random() % 4; n > 0; --n)
-      bytes[random() % bytes.size()] = static_cast<char>(random());
+    for (std::uint64_t n = 1 + random() % 4; n > 0; --n) bytes[random() % bytes.size()] = static_cast<char>(random());
     if (random() % 4 == 0) bytes.resize(random() % bytes.size());
     const auto message = decode(bytes);
     if (!message) continue;

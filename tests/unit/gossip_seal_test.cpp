@@ -23,8 +23,7 @@ const std::vector<ClusterId> kAccepted = {kShop};
 
 std::string key_line(char c) {
   // 32 equal bytes in base64, made by hand so that the tests depend on no randomness.
-  return c == 'A' ? "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\n"
-                  : "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=\n";
+  return c == 'A' ? "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\n" : "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=\n";
 }
 
 KeyRing ring(const std::string& text) {

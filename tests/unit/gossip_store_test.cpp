@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 
 #include "gossip/store.h"
 #include "gossip_filler.h"
+#include "temp_dir.h"
 
 using namespace ringagent;
 namespace fs = std::filesystem;
@@ -24,19 +24,12 @@ namespace {
 
 class Directory {
  public:
-  Directory() {
-    char name[] = "/tmp/ringagent-store-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    root_ = name;
-  }
-  ~Directory() { fs::remove_all(root_); }
-  Directory(const Directory&) = delete;
-  std::string state() const { return root_ + "/state"; }
+  std::string state() const { return temp_ / "state"; }
   std::string slot(int n) const { return state() + "/state." + std::to_string(n); }
-  std::string root() const { return root_; }
+  std::string root() const { return temp_.str(); }
 
  private:
-  std::string root_;
+  TempDir temp_;
 };
 
 std::string contents(const std::string& path) {
@@ -190,8 +183,8 @@ TEST_CASE("store: whichever way the last write was torn, the state before it sta
     CAPTURE(cut);
     for (const bool front : {true, false}) {
       if (!front && cut == 0) continue;  // all of it arrived
-      const std::string torn = front ? life.slot_b.substr(0, cut) + older.substr(cut)
-                                     : older.substr(0, cut) + life.slot_b.substr(cut);
+      const std::string torn =
+          front ? life.slot_b.substr(0, cut) + older.substr(cut) : older.substr(0, cut) + life.slot_b.substr(cut);
       put(d.slot(life.index_b), torn);
       put(d.slot(life.index_a), life.slot_a);
       std::vector<std::string> log;
@@ -219,8 +212,8 @@ TEST_CASE("store: the higher sequence wins, and the other slot becomes its copy"
 }
 
 TEST_CASE("store: one slot that is lost, empty or something else entirely is made anew") {
-  for (const std::string& instead : {std::string("-"), std::string(), std::string("short"),
-                                     std::string(300, 'x'), std::string(kSlotBytesMin, '\0')}) {
+  for (const std::string& instead : {std::string("-"), std::string(), std::string("short"), std::string(300, 'x'),
+                                     std::string(kSlotBytesMin, '\0')}) {
     for (const int victim : {0, 1}) {
       Directory d;
       const Life life = live(d);
@@ -313,8 +306,7 @@ TEST_CASE("store: two agents cannot share a directory") {
   {
     const StoreOpened first = opened(d);
     const std::string text = fault(d);
-    CHECK(text.find("in use by another ringagent (process " + std::to_string(::getpid()) + ")") !=
-          std::string::npos);
+    CHECK(text.find("in use by another ringagent (process " + std::to_string(::getpid()) + ")") != std::string::npos);
   }
   opened(d);  // and the lock goes with the agent
 }
