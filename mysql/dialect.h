@@ -121,8 +121,7 @@ class Dialect {
   // Nothing more comes in; what was received is still applied. MariaDB cannot do that safely (H25): both
   // stop, so drain first.
   std::vector<Statement> stop_receiving() const;
-  std::vector<Statement> set_read_only()
-      const;  // bounded by lock_wait_timeout = 2 s behind LOCK TABLES: then 1205
+  std::vector<Statement> set_read_only() const;  // bounded by lock_wait_timeout = 2 s behind LOCK TABLES: then 1205
   std::vector<Statement> lift_read_only() const;
   // One logged statement that changes no data, in this server's own domain: MariaDB sources refuse (1236) a
   // replica that knows a domain which they have never seen. Empty on MySQL.

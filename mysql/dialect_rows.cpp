@@ -34,8 +34,7 @@ bool is_on(std::string_view text) {
 
 IoState io_state(std::string_view text) {
   if (same_word(text, "Yes")) return IoState::running;
-  return same_word(text, "No") || text.empty() ? IoState::stopped
-                                               : IoState::connecting;  // Connecting, Preparing
+  return same_word(text, "No") || text.empty() ? IoState::stopped : IoState::connecting;  // Connecting, Preparing
 }
 
 // "name=value" for each column that is not empty.
@@ -81,8 +80,7 @@ void read_threads(const Rows& rows, std::size_t i, Link& link) {
   link.io_error = rows.text(i, {"Last_IO_Error"});
   link.sql_errno = to_number<unsigned>(rows.text(i, {"Last_SQL_Errno"}));
   link.sql_error = rows.text(i, {"Last_SQL_Error"});
-  link.seconds_behind =
-      to_number<std::int64_t>(rows.text(i, {"Seconds_Behind_Source", "Seconds_Behind_Master"}), -1);
+  link.seconds_behind = to_number<std::int64_t>(rows.text(i, {"Seconds_Behind_Source", "Seconds_Behind_Master"}), -1);
 }
 
 void read_definition(const Rows& rows, std::size_t i, Link& link) {
@@ -93,9 +91,9 @@ void read_definition(const Rows& rows, std::size_t i, Link& link) {
   link.delay_s = to_number<std::uint32_t>(rows.text(i, {"SQL_Delay"}));
   link.ignore_server_ids = id_list(rows.text(i, {"Replicate_Ignore_Server_Ids"}));
   link.filters = joined(rows, i,
-                        {"Replicate_Do_DB", "Replicate_Ignore_DB", "Replicate_Do_Table",
-                         "Replicate_Ignore_Table", "Replicate_Wild_Do_Table", "Replicate_Wild_Ignore_Table",
-                         "Replicate_Rewrite_DB", "Replicate_Do_Domain_Ids", "Replicate_Ignore_Domain_Ids"});
+                        {"Replicate_Do_DB", "Replicate_Ignore_DB", "Replicate_Do_Table", "Replicate_Ignore_Table",
+                         "Replicate_Wild_Do_Table", "Replicate_Wild_Ignore_Table", "Replicate_Rewrite_DB",
+                         "Replicate_Do_Domain_Ids", "Replicate_Ignore_Domain_Ids"});
   link.tls = joined(rows, i,
                     {"Source_SSL_Allowed",
                      "Source_SSL_CA_File",
@@ -126,12 +124,12 @@ void read_flow(const Rows& rows, std::size_t i, Link& link) {
   const std::string read_pos = rows.text(i, {"Read_Source_Log_Pos", "Read_Master_Log_Pos"});
   const std::string exec_file = rows.text(i, {"Relay_Source_Log_File", "Relay_Master_Log_File"});
   const std::string exec_pos = rows.text(i, {"Exec_Source_Log_Pos", "Exec_Master_Log_Pos"});
-  link.progress = read_file + ":" + read_pos + " " + rows.text(i, {"Gtid_IO_Pos", "Retrieved_Gtid_Set"}) +
-                  " " + rows.text(i, {"Slave_received_heartbeats"});
+  link.progress = read_file + ":" + read_pos + " " + rows.text(i, {"Gtid_IO_Pos", "Retrieved_Gtid_Set"}) + " " +
+                  rows.text(i, {"Slave_received_heartbeats"});
   link.relay_file = rows.text(i, {"Relay_Log_File"});
   link.relay_pos = to_number<std::uint64_t>(rows.text(i, {"Relay_Log_Pos"}));
-  link.applied = link.relay_file + ":" + rows.text(i, {"Relay_Log_Pos"}) + " " + exec_file + ":" + exec_pos +
-                 " " + rows.text(i, {"Executed_log_entries"});
+  link.applied = link.relay_file + ":" + rows.text(i, {"Relay_Log_Pos"}) + " " + exec_file + ":" + exec_pos + " " +
+                 rows.text(i, {"Executed_log_entries"});
   link.drained_exact = !read_file.empty() && read_file == exec_file && read_pos == exec_pos;
   link.drained_idle = link.sql_state.starts_with("Slave has read all relay log") ||
                       link.sql_state.starts_with("Replica has read all relay log");
@@ -203,8 +201,7 @@ Result<void> absorb_identity(const Rows& rows, ServerState& state) {
     return fail("the server did not tell its server_id and uptime (is performance_schema off?)");
   read_identity(rows, state);
   state.uptime_s = to_number<std::uint64_t>(*uptime);
-  state.started_unix_s =
-      to_number<std::int64_t>(rows.text(0, {"now"})) - static_cast<std::int64_t>(state.uptime_s);
+  state.started_unix_s = to_number<std::int64_t>(rows.text(0, {"now"})) - static_cast<std::int64_t>(state.uptime_s);
   return {};
 }
 
@@ -212,8 +209,7 @@ Result<void> absorb_variables(const Rows& rows, ServerState& state) {
   state.variables.clear();
   for (std::size_t i = 0; i < rows.rows.size(); ++i)
     state.variables.emplace_back(rows.text(i, {"Variable_name"}), rows.text(i, {"Value"}));
-  if (state.variables.empty())
-    return fail("the server showed none of its variables (is performance_schema off?)");
+  if (state.variables.empty()) return fail("the server showed none of its variables (is performance_schema off?)");
   return {};
 }
 
@@ -230,8 +226,7 @@ Result<std::string> head_of(bool mariadb, const Rows& rows) {
     if (mariadb) std::erase_if(set, [](char c) { return c == '[' || c == ']'; });
     return set;
   }
-  return fail(std::string("no ") + (mariadb ? "Gtid_list" : "Previous_gtids") +
-              " at the head of the binlog file");
+  return fail(std::string("no ") + (mariadb ? "Gtid_list" : "Previous_gtids") + " at the head of the binlog file");
 }
 
 // MySQL: what was purged, or cloned, stands in no file and so not in Previous_gtids.

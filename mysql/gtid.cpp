@@ -148,8 +148,8 @@ std::optional<Error> parse_mariadb_part(std::string_view part, Streams& into, st
   const auto server = pieces.more ? number<std::uint32_t>(pieces.next()) : std::nullopt;
   const auto range = pieces.more ? pieces.next() : std::string_view{};
   const auto dots = range.find("..");
-  const auto i = dots == std::string_view::npos ? interval("1", range)
-                                                : interval(range.substr(0, dots), range.substr(dots + 2));
+  const auto i =
+      dots == std::string_view::npos ? interval("1", range) : interval(range.substr(0, dots), range.substr(dots + 2));
   if (!domain || !server || !i || pieces.more)
     return Error{"GTID position: " + quoted(part) + " is not domain-server-number"};
   stream.domain = *domain;
@@ -239,8 +239,7 @@ std::uint64_t GtidSet::count() const {
   for (const auto& [stream, list] : streams_)
     for (const Interval& i : list) {
       const std::uint64_t more = i.last - i.first + 1;
-      if (total > std::numeric_limits<std::uint64_t>::max() - more)
-        return std::numeric_limits<std::uint64_t>::max();
+      if (total > std::numeric_limits<std::uint64_t>::max() - more) return std::numeric_limits<std::uint64_t>::max();
       total += more;
     }
   return total;
@@ -259,8 +258,7 @@ GtidSet GtidSet::restricted_to_origin(std::string_view origin) const {
 
 std::uint64_t GtidSet::highest(std::string_view origin) const {
   std::uint64_t top = 0;
-  for (const auto& [stream, list] : restricted_to_origin(origin).streams_)
-    top = std::max(top, list.back().last);
+  for (const auto& [stream, list] : restricted_to_origin(origin).streams_) top = std::max(top, list.back().last);
   return top;
 }
 

@@ -90,13 +90,11 @@ void Inspector::logging() {
     error("log_bin_off", "H10", "The binary log is off: nothing written here can reach the ring.",
           "Set log_bin = bin in the server's config and restart it.");
   if (off(var("log_replica_updates", "log_slave_updates")))
-    error("log_slave_updates_off", "H10",
-          "log_slave_updates is off: events of other nodes stop here after one hop.",
+    error("log_slave_updates_off", "H10", "log_slave_updates is off: events of other nodes stop here after one hop.",
           "Set log_slave_updates = ON in the server's config and restart it.");
   const std::string* format = var("binlog_format");
   if (format && !is(format, {"ROW"}))
-    warn("binlog_format", "H12",
-         "binlog_format is " + *format + ": statements can have other effects on other nodes.",
+    warn("binlog_format", "H12", "binlog_format is " + *format + ": statements can have other effects on other nodes.",
          "Set binlog_format = ROW in the server's config, and SET GLOBAL binlog_format = 'ROW'.");
   const double days = number(var("expire_logs_days"));
   const double seconds = var("binlog_expire_logs_seconds") ? number(var("binlog_expire_logs_seconds")) : 0;
@@ -110,8 +108,7 @@ void Inspector::logging() {
 
 void Inspector::mariadb_gtid() {
   if (off(var("gtid_strict_mode")))
-    error("gtid_strict_mode_off", "H6",
-          "gtid_strict_mode is off: a rewound position would apply transactions twice.",
+    error("gtid_strict_mode_off", "H6", "gtid_strict_mode is off: a rewound position would apply transactions twice.",
           "SET GLOBAL gtid_strict_mode = 1, and gtid_strict_mode = ON in the server's config.");
   if (off(var("gtid_ignore_duplicates")))
     error("gtid_ignore_duplicates_off", "H6",
@@ -124,14 +121,12 @@ void Inspector::mariadb_gtid() {
   const std::string mend =
       "Give every node a gtid_domain_id of its own, the server_id for instance: SET GLOBAL "
       "gtid_domain_id = " +
-      std::to_string(state_.server_id) +
-      ", the same in the server's config, and let the applications connect anew.";
+      std::to_string(state_.server_id) + ", the same in the server's config, and let the applications connect anew.";
   if (state_.domain_id == 0)
     error("gtid_domain_zero", "H7", "gtid_domain_id is 0, the default that every server shares.", mend);
   else if (std::count(ring_.peer_domains.begin(), ring_.peer_domains.end(), state_.domain_id) > 0)
     error("gtid_domain_shared", "H7",
-          "gtid_domain_id " + domain + " is used by another member too: transactions would be lost silently.",
-          mend);
+          "gtid_domain_id " + domain + " is used by another member too: transactions would be lost silently.", mend);
 }
 
 void Inspector::mysql_gtid() {
@@ -145,8 +140,7 @@ void Inspector::mysql_gtid() {
           "enforce_gtid_consistency is off: statements that GTIDs cannot carry are accepted.",
           "SET GLOBAL enforce_gtid_consistency = ON, and the same in the server's config.");
   if (off(var("performance_schema")))
-    error("performance_schema_off", "H16",
-          "performance_schema is off: heartbeats of the link cannot be seen.",
+    error("performance_schema_off", "H16", "performance_schema is off: heartbeats of the link cannot be seen.",
           "Set performance_schema = ON in the server's config and restart it.");
 }
 
@@ -161,8 +155,7 @@ void Inspector::identity() {
           "Give this server a server_id of its own (and on MySQL remove auto.cnf from a copied data "
           "directory).");
   if (on(var("replicate_same_server_id")))
-    error("replicate_same_server_id", "H9",
-          "replicate_same_server_id is on: the server's own writes come back to it.",
+    error("replicate_same_server_id", "H9", "replicate_same_server_id is on: the server's own writes come back to it.",
           "Remove replicate_same_server_id from the server's config and restart it.");
   if (on(var("wsrep_on")))
     error("galera", "", "This server is a Galera node: its replication is not RingAgent's to manage.",
@@ -176,8 +169,7 @@ void Inspector::applier() {
           "Remove slave_skip_errors from the server's config and restart it.");
   const std::string* mode = var("replica_exec_mode", "slave_exec_mode");
   if (mode && is(mode, {"IDEMPOTENT"}))
-    error("slave_exec_mode_idempotent", "H14",
-          "slave_exec_mode is IDEMPOTENT: conflicts vanish without a trace.",
+    error("slave_exec_mode_idempotent", "H14", "slave_exec_mode is IDEMPOTENT: conflicts vanish without a trace.",
           "SET GLOBAL slave_exec_mode = 'STRICT', and the same in the server's config.");
   const double workers = number(var("replica_parallel_workers", "slave_parallel_workers"));
   const std::string* order = var("replica_preserve_commit_order", "slave_preserve_commit_order");
@@ -220,8 +212,7 @@ void Inspector::semi_sync() {
                        on(var("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"));
   if (enabled && mariadb() && semi_sync_orbits(state_.version))
     error("semi_sync_orbits", "H8",
-          "Semi-synchronous replication is on, and with " + state_.version.text +
-              " events can circle in a ring.",
+          "Semi-synchronous replication is on, and with " + state_.version.text + " events can circle in a ring.",
           "SET GLOBAL rpl_semi_sync_master_enabled = 0, rpl_semi_sync_slave_enabled = 0 and the same in the "
           "server's "
           "config, or upgrade to the newest release of the series.");
@@ -232,19 +223,17 @@ void Inspector::durability() {
       "SET GLOBAL sync_binlog = 1; SET GLOBAL innodb_flush_log_at_trx_commit = 1, and the same in "
       "the server's config.";
   if (var("sync_binlog") && number(var("sync_binlog")) != 1)
-    warn(
-        "sync_binlog", "H5",
-        "sync_binlog is " + *var("sync_binlog") +
-            ": after a power failure this node can lack transactions that others have, and must be reseeded.",
-        mend);
+    warn("sync_binlog", "H5",
+         "sync_binlog is " + *var("sync_binlog") +
+             ": after a power failure this node can lack transactions that others have, and must be reseeded.",
+         mend);
   if (var("innodb_flush_log_at_trx_commit") && number(var("innodb_flush_log_at_trx_commit")) != 1)
     warn("innodb_flush", "H5",
          "innodb_flush_log_at_trx_commit is " + *var("innodb_flush_log_at_trx_commit") +
              ": after a power failure committed transactions can be missing.",
          mend);
   if (off(var("relay_log_recovery")))
-    warn("relay_log_recovery_off", "H19",
-         "relay_log_recovery is off: a crash can leave a torn relay log behind.",
+    warn("relay_log_recovery_off", "H19", "relay_log_recovery is off: a crash can leave a torn relay log behind.",
          "Set relay_log_recovery = ON in the server's config; it takes effect at the next restart.");
 }
 
@@ -262,8 +251,7 @@ void Inspector::start() {
 void Inspector::writes() {
   const double increment = number(var("auto_increment_increment"));
   const double offset = number(var("auto_increment_offset"));
-  if (var("auto_increment_increment") && ring_.ring_size > 1 &&
-      increment < static_cast<double>(ring_.ring_size))
+  if (var("auto_increment_increment") && ring_.ring_size > 1 && increment < static_cast<double>(ring_.ring_size))
     warn("auto_increment_increment", "H11",
          "auto_increment_increment is " + *var("auto_increment_increment") + " in a ring of " +
              std::to_string(ring_.ring_size) + ": nodes will hand out the same numbers.",
@@ -277,8 +265,7 @@ void Inspector::writes() {
   // MySQL 8 has the scheduler on by default, and who sees all events may change them: only MariaDB's says
   // something.
   if (mariadb() && on(var("event_scheduler")))
-    warn("event_scheduler", "H15",
-         "The event scheduler is on: an event that is enabled on several nodes runs on each.",
+    warn("event_scheduler", "H15", "The event scheduler is on: an event that is enabled on several nodes runs on each.",
          "Check information_schema.EVENTS: ENABLED on one node only, SLAVESIDE_DISABLED on the others.");
 }
 
@@ -287,8 +274,7 @@ void Inspector::inspect_timing(const Link& link, const std::string& which) {
   const double timeout_s = number(timeout);
   if (timeout && timeout_s > 10)
     warn("slave_net_timeout", "H16",
-         "slave_net_timeout is " + *timeout +
-             " s: for so long the server itself does not notice a silent source.",
+         "slave_net_timeout is " + *timeout + " s: for so long the server itself does not notice a silent source.",
          "SET GLOBAL slave_net_timeout = 10, and the same in the server's config.");
   if (link.heartbeat_period_ms == 0)
     warn("heartbeat_off", "H16", which + " has no heartbeat: an idle source and a dead one look the same.",
@@ -302,11 +288,9 @@ void Inspector::inspect_timing(const Link& link, const std::string& which) {
 }
 
 void Inspector::inspect(const Link& link) {
-  const std::string which =
-      link.channel.empty() ? "The replication link" : "The replication channel " + link.channel;
+  const std::string which = link.channel.empty() ? "The replication link" : "The replication channel " + link.channel;
   if (!link.channel.empty()) {
-    warn("extra_channel", "H27",
-         which + " is not RingAgent's: two ways for the same transactions can deadlock.",
+    warn("extra_channel", "H27", which + " is not RingAgent's: two ways for the same transactions can deadlock.",
          "Stop and remove the channel, or make sure that it brings nothing that the ring brings.");
     return;
   }
@@ -324,12 +308,10 @@ void Inspector::inspect(const Link& link) {
           mariadb() ? "STOP SLAVE; CHANGE MASTER TO IGNORE_SERVER_IDS = (); START SLAVE."
                     : "STOP REPLICA; CHANGE REPLICATION SOURCE TO IGNORE_SERVER_IDS = (); START REPLICA.");
   if (!link.filters.empty())
-    warn("replication_filters", "H18",
-         which + " filters (" + link.filters + "): the ring is cut for what it drops.",
+    warn("replication_filters", "H18", which + " filters (" + link.filters + "): the ring is cut for what it drops.",
          "Remove the filters, or make them equal on all nodes.");
   if (link.delay_s > 0)
-    warn("delayed", "H17",
-         which + " is delayed by " + std::to_string(link.delay_s) + " s: so is every node behind it.",
+    warn("delayed", "H17", which + " is delayed by " + std::to_string(link.delay_s) + " s: so is every node behind it.",
          "Set the delay to 0, or make this node a leaf.");
   inspect_timing(link, which);
 }

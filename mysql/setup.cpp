@@ -1,26 +1,33 @@
 #include "mysql/setup.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <string_view>
 
 namespace ringagent {
 namespace {
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string out;
+  for (const auto part : parts) out += part;
+  return out;
+}
+
 class Accounts {
  public:
-  Accounts(const Version& version, const AccountSettings& settings)
-      : version_(version), settings_(settings) {}
+  Accounts(const Version& version, const AccountSettings& settings) : version_(version), settings_(settings) {}
 
   std::vector<Statement> statements() {
     add("session", std::string(kSessionSetup));
     add("session", "SET SESSION sql_log_bin = 0");
     const std::string agent = quote(settings_.user) + "@" + quote(settings_.host);
     account(agent, agent_authentication(), settings_.password, false);
-    for (const auto& grant : agent_grants()) add("agent account", "GRANT " + grant + " TO " + agent);
+    for (const auto& grant : agent_grants()) add("agent account", joined({"GRANT ", grant, " TO ", agent}));
     const std::string replica = quote(settings_.replication_user) + "@" + quote(settings_.replication_host);
     account(replica, by_password(), settings_.replication_password, settings_.require_tls);
     // A look at another node's server asks what it has purged: on MariaDB that takes BINLOG MONITOR.
-    add("replication account", std::string("GRANT REPLICATION SLAVE") +
-                                   (mariadb() ? ", BINLOG MONITOR" : "") + " ON *.* TO " + replica);
+    add("replication account",
+        std::string("GRANT REPLICATION SLAVE") + (mariadb() ? ", BINLOG MONITOR" : "") + " ON *.* TO " + replica);
     return std::move(statements_);
   }
 
@@ -39,18 +46,17 @@ class Accounts {
   // Creates the account or brings an older one in line: setup may be run again. `with` holds %s for the
   // password.
   void account(const std::string& who, const std::string& with, const std::string& password, bool tls) {
-    for (const std::string verb : {"CREATE USER IF NOT EXISTS ", "ALTER USER "}) {
-      const std::string head = verb + who + " IDENTIFIED ";
-      const std::string tail = tls ? " REQUIRE SSL" : " REQUIRE NONE";
+    for (const std::string_view verb : {"CREATE USER IF NOT EXISTS ", "ALTER USER "}) {
+      const std::string_view tail = tls ? " REQUIRE SSL" : " REQUIRE NONE";
       const auto at = with.find("%s");
       if (at == std::string::npos) {
-        add("account", head + with + tail);
+        add("account", joined({verb, who, " IDENTIFIED ", with, tail}));
         continue;
       }
-      const auto filled = [&](const std::string& literal) {
-        return with.substr(0, at) + literal + with.substr(at + 2);
+      const auto filled = [&](std::string_view literal) {
+        return joined({verb, who, " IDENTIFIED ", with.substr(0, at), literal, with.substr(at + 2), tail});
       };
-      add("account", head + filled(quote(password)) + tail, head + filled("'***'") + tail);
+      add("account", filled(quote(password)), filled("'***'"));
     }
   }
 
@@ -61,17 +67,15 @@ class Accounts {
   std::string agent_authentication() const {
     if (!settings_.password.empty()) return by_password();
     if (mariadb()) return "VIA unix_socket";
-    return settings_.os_user == settings_.user ? "WITH auth_socket"
-                                               : "WITH auth_socket AS " + quote(settings_.os_user);
+    return settings_.os_user == settings_.user ? "WITH auth_socket" : "WITH auth_socket AS " + quote(settings_.os_user);
   }
 
   // Each privilege, for what: mariadb.md 11 and mysql.md G say which statement needs which.
   std::vector<std::string> agent_grants() const {
     if (mariadb()) {
       const std::string monitor = version_.number >= 100509 ? ", REPLICA MONITOR" : "";
-      return {
-          "REPLICATION SLAVE ADMIN, BINLOG MONITOR, READ_ONLY ADMIN, CONNECTION ADMIN" + monitor + " ON *.*",
-          "DROP ON `ringagent`.*"};  // DROP VIEW IF EXISTS primes the node's domain
+      return {"REPLICATION SLAVE ADMIN, BINLOG MONITOR, READ_ONLY ADMIN, CONNECTION ADMIN" + monitor + " ON *.*",
+              "DROP ON `ringagent`.*"};  // DROP VIEW IF EXISTS primes the node's domain
     }
     if (version_.number < 80000)
       return {"SUPER, REPLICATION CLIENT, REPLICATION SLAVE ON *.*", "SELECT ON performance_schema.*"};
@@ -126,8 +130,7 @@ std::vector<Line> mysql_lines(const Version& version) {
            "readers see the order that was"},
           {"sync_binlog = 1", "no transaction is lost by a power failure after others have it"},
           {"innodb_flush_log_at_trx_commit = 1", "the same for the tables"},
-          {word("replica_net_timeout", "slave_net_timeout") + " = 10",
-           "the server itself notices a silent source"},
+          {word("replica_net_timeout", "slave_net_timeout") + " = 10", "the server itself notices a silent source"},
           {word("replica_type_conversions", "slave_type_conversions") + " = ALL_NON_LOSSY",
            "rows on their way during an ALTER TABLE still fit"},
           {"loose_binlog_expire_logs_seconds = 2592000", "a node may be away for 30 days"},
@@ -142,8 +145,8 @@ Result<std::vector<Statement>> account_statements(const Version& version, const 
   if (settings.replication_password.empty())
     return fail("the replication account needs a password: [replication] password_file");
   if (settings.password.empty() && version.flavor == Flavor::mariadb && settings.os_user != settings.user)
-    return fail("MariaDB's unix_socket lets the system's user '" + settings.os_user + "' in as '" +
-                settings.os_user + "' only: set [mysql] user to it, or give a password_file");
+    return fail("MariaDB's unix_socket lets the system's user '" + settings.os_user + "' in as '" + settings.os_user +
+                "' only: set [mysql] user to it, or give a password_file");
   return Accounts(version, settings).statements();
 }
 

@@ -72,8 +72,8 @@ class Worker::Session {
   }
   SqlResult<void> connected(Duration deadline);
   SqlResult<ServerState> poll(const PollJob& job, const Budget& budget);
-  SqlResult<void> ask(Client& client, const Dialect& dialect, const std::vector<Query>& queries,
-                      const Budget& budget, ServerState& state);
+  SqlResult<void> ask(Client& client, const Dialect& dialect, const std::vector<Query>& queries, const Budget& budget,
+                      ServerState& state);
   SqlResult<void> look(const LookJob& job, const Budget& budget, LookAnswer& answer);
 
   const int wake_fd_;
@@ -84,6 +84,7 @@ class Worker::Session {
   std::optional<ServerState> state_;   // of this connection; none before its first survey
   std::optional<ServerState> before_;  // of the connection before it
   Clock::time_point surveyed_{};
+  Clock::time_point purged_asked_{};
 };
 
 // A connection that is there, or a new one. The pidfd is opened before the first query: its answer then
@@ -107,9 +108,8 @@ SqlResult<void> Worker::Session::connected(Duration deadline) {
   return {};
 }
 
-SqlResult<void> Worker::Session::ask(Client& client, const Dialect& dialect,
-                                     const std::vector<Query>& queries, const Budget& budget,
-                                     ServerState& state) {
+SqlResult<void> Worker::Session::ask(Client& client, const Dialect& dialect, const std::vector<Query>& queries,
+                                     const Budget& budget, ServerState& state) {
   for (const Query& query : queries) {
     const auto rows = client.query(query.sql, budget.left());
     if (!rows && query.may_fail && client.usable()) continue;
@@ -120,14 +120,16 @@ SqlResult<void> Worker::Session::ask(Client& client, const Dialect& dialect,
 }
 
 SqlResult<ServerState> Worker::Session::poll(const PollJob& job, const Budget& budget) {
-  if (auto ready = connected(budget.left()); !ready)
-    return tl::unexpected<SqlError>(std::move(ready.error()));
+  if (auto ready = connected(budget.left()); !ready) return tl::unexpected<SqlError>(std::move(ready.error()));
   const bool survey = job.survey || !state_ || Clock::now() - surveyed_ >= kSurveyEvery;
   ServerState state = state_.value_or(ServerState{});
   state.pid = watch_->pid;
   auto queries = dialect_->poll();
   if (survey)
     for (auto& query : dialect_->survey()) queries.push_back(std::move(query));
+  // Others start from what is purged here, so it must not be as old as a survey may be.
+  const bool purged = !survey && !state.binlog_file.empty() && Clock::now() - purged_asked_ >= kPurgedEvery;
+  if (purged) queries.push_back(dialect_->glance_purged());
   auto asked = ask(*client_, *dialect_, queries, budget, state);
   if (asked) asked = ask(*client_, *dialect_, dialect_->follow_up(state, survey), budget, state);
   if (!asked) return tl::unexpected<SqlError>(std::move(asked.error()));
@@ -139,6 +141,7 @@ SqlResult<ServerState> Worker::Session::poll(const PollJob& job, const Budget& b
     state.at_start = known->at_start;
   }
   if (survey) surveyed_ = Clock::now();
+  if (survey || purged) purged_asked_ = Clock::now();
   state_ = state;
   return state;
 }
@@ -160,7 +163,9 @@ Answer Worker::Session::work(const RunJob& job) {
   if (answer.result) {
     if (const auto rows = client_->query(job.statement.sql, job.statement.deadline); !rows)
       answer.result = tl::unexpected<SqlError>(rows.error());
-    if (!client_->usable()) drop();
+    // Privileges are those of the moment of the login: what was granted since counts for a new session only.
+    const bool denied = !answer.result && answer.result.error().kind == SqlErrorKind::denied;
+    if (denied || !client_->usable()) drop();
   }
   answer.took = budget.used();
   return answer;
@@ -194,10 +199,7 @@ Answer Worker::Session::work(const LookJob& job) {
 }
 
 Worker::Worker(WorkerSettings settings, std::function<void(Answer)> done)
-    : done_(std::move(done)),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC)),
-      settings_(std::move(settings)),
-      changed_(true) {
+    : done_(std::move(done)), wake_fd_(::eventfd(0, EFD_CLOEXEC)), settings_(std::move(settings)), changed_(true) {
   if (wake_fd_ < 0) std::abort();  // no descriptors left at the start: nothing would work
   sigset_t all;
   sigset_t former;

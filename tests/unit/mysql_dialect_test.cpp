@@ -2,7 +2,6 @@
 
 #include "mysql/dialect.h"
 #include "mysql/gtid.h"
-#include "mysql/setup.h"
 
 namespace ringagent {
 namespace {
@@ -43,69 +42,67 @@ Cells with(Cells cells, const Cells& changes) {
 }
 
 // SHOW ALL SLAVES STATUS of a real 10.11.19, idle.
-const Cells kMariadbLink = {
-    {"Connection_name", ""},
-    {"Slave_IO_State", "Waiting for master to send event"},
-    {"Master_Host", "127.0.0.1"},
-    {"Master_User", "repl"},
-    {"Master_Port", "21001"},
-    {"Connect_Retry", "1"},
-    {"Master_Log_File", "bin.000001"},
-    {"Read_Master_Log_Pos", "987"},
-    {"Relay_Log_File", "m2-relay-bin.000002"},
-    {"Relay_Log_Pos", "1280"},
-    {"Relay_Master_Log_File", "bin.000001"},
-    {"Slave_IO_Running", "Yes"},
-    {"Slave_SQL_Running", "Yes"},
-    {"Replicate_Do_DB", ""},
-    {"Replicate_Ignore_Table", ""},
-    {"Exec_Master_Log_Pos", "987"},
-    {"Master_SSL_Allowed", "No"},
-    {"Master_SSL_CA_File", ""},
-    {"Seconds_Behind_Master", "0"},
-    {"Master_SSL_Verify_Server_Cert", "No"},
-    {"Last_IO_Errno", "0"},
-    {"Last_IO_Error", ""},
-    {"Last_SQL_Errno", "0"},
-    {"Last_SQL_Error", ""},
-    {"Replicate_Ignore_Server_Ids", ""},
-    {"Using_Gtid", "Slave_Pos"},
-    {"Gtid_IO_Pos", "1-1-4"},
-    {"SQL_Delay", "0"},
-    {"Slave_SQL_Running_State", "Slave has read all relay log; waiting for more updates"},
-    {"Executed_log_entries", "15"},
-    {"Slave_received_heartbeats", "1"},
-    {"Slave_heartbeat_period", "0.500"}};
+const Cells kMariadbLink = {{"Connection_name", ""},
+                            {"Slave_IO_State", "Waiting for master to send event"},
+                            {"Master_Host", "127.0.0.1"},
+                            {"Master_User", "repl"},
+                            {"Master_Port", "21001"},
+                            {"Connect_Retry", "1"},
+                            {"Master_Log_File", "bin.000001"},
+                            {"Read_Master_Log_Pos", "987"},
+                            {"Relay_Log_File", "m2-relay-bin.000002"},
+                            {"Relay_Log_Pos", "1280"},
+                            {"Relay_Master_Log_File", "bin.000001"},
+                            {"Slave_IO_Running", "Yes"},
+                            {"Slave_SQL_Running", "Yes"},
+                            {"Replicate_Do_DB", ""},
+                            {"Replicate_Ignore_Table", ""},
+                            {"Exec_Master_Log_Pos", "987"},
+                            {"Master_SSL_Allowed", "No"},
+                            {"Master_SSL_CA_File", ""},
+                            {"Seconds_Behind_Master", "0"},
+                            {"Master_SSL_Verify_Server_Cert", "No"},
+                            {"Last_IO_Errno", "0"},
+                            {"Last_IO_Error", ""},
+                            {"Last_SQL_Errno", "0"},
+                            {"Last_SQL_Error", ""},
+                            {"Replicate_Ignore_Server_Ids", ""},
+                            {"Using_Gtid", "Slave_Pos"},
+                            {"Gtid_IO_Pos", "1-1-4"},
+                            {"SQL_Delay", "0"},
+                            {"Slave_SQL_Running_State", "Slave has read all relay log; waiting for more updates"},
+                            {"Executed_log_entries", "15"},
+                            {"Slave_received_heartbeats", "1"},
+                            {"Slave_heartbeat_period", "0.500"}};
 
 // SHOW REPLICA STATUS of a real 9.7.4, idle.
-const Cells kMysqlLink = {
-    {"Replica_IO_State", "Waiting for source to send event"},
-    {"Source_Host", "127.0.0.1"},
-    {"Source_User", "ringagent_repl"},
-    {"Source_Port", "21004"},
-    {"Connect_Retry", "1"},
-    {"Source_Log_File", "bin.000001"},
-    {"Read_Source_Log_Pos", "3390"},
-    {"Relay_Log_File", "vm-relay-bin.000004"},
-    {"Relay_Log_Pos", "713"},
-    {"Relay_Source_Log_File", "bin.000001"},
-    {"Replica_IO_Running", "Yes"},
-    {"Replica_SQL_Running", "Yes"},
-    {"Exec_Source_Log_Pos", "3390"},
-    {"Source_SSL_Allowed", "Yes"},
-    {"Source_SSL_CA_File", "/etc/ca.pem"},
-    {"Seconds_Behind_Source", std::nullopt},
-    {"Last_IO_Errno", "0"},
-    {"Last_IO_Error", ""},
-    {"Last_SQL_Errno", "0"},
-    {"Last_SQL_Error", ""},
-    {"Replicate_Ignore_Server_Ids", ""},
-    {"SQL_Delay", "0"},
-    {"Replica_SQL_Running_State", "Replica has read all relay log; waiting for more updates"},
-    {"Retrieved_Gtid_Set", "28a8f491-e7ba-11f1-bd21-02fc00000001:12-14"},
-    {"Auto_Position", "1"},
-    {"Channel_Name", ""},
-    {"Get_Source_public_key", "1"}};
+const Cells kMysqlLink = {{"Replica_IO_State", "Waiting for source to send event"},
+                          {"Source_Host", "127.0.0.1"},
+                          {"Source_User", "ringagent_repl"},
+                          {"Source_Port", "21004"},
+                          {"Connect_Retry", "1"},
+                          {"Source_Log_File", "bin.000001"},
+                          {"Read_Source_Log_Pos", "3390"},
+                          {"Relay_Log_File", "vm-relay-bin.000004"},
+                          {"Relay_Log_Pos", "713"},
+                          {"Relay_Source_Log_File", "bin.000001"},
+                          {"Replica_IO_Running", "Yes"},
+                          {"Replica_SQL_Running", "Yes"},
+                          {"Exec_Source_Log_Pos", "3390"},
+                          {"Source_SSL_Allowed", "Yes"},
+                          {"Source_SSL_CA_File", "/etc/ca.pem"},
+                          {"Seconds_Behind_Source", std::nullopt},
+                          {"Last_IO_Errno", "0"},
+                          {"Last_IO_Error", ""},
+                          {"Last_SQL_Errno", "0"},
+                          {"Last_SQL_Error", ""},
+                          {"Replicate_Ignore_Server_Ids", ""},
+                          {"SQL_Delay", "0"},
+                          {"Replica_SQL_Running_State", "Replica has read all relay log; waiting for more updates"},
+                          {"Retrieved_Gtid_Set", "28a8f491-e7ba-11f1-bd21-02fc00000001:12-14"},
+                          {"Auto_Position", "1"},
+                          {"Channel_Name", ""},
+                          {"Get_Source_public_key", "1"}};
 
 Link read_link(const Dialect& of, const Cells& cells) {
   ServerState state;
@@ -167,8 +164,7 @@ TEST_CASE("mysql/dialect: each version is asked in its own words") {
   CHECK(asks("10.11.19-MariaDB", 2) == "SHOW MASTER STATUS");
   CHECK(asks("8.1.0", 2) == "SHOW MASTER STATUS");
   CHECK(asks("8.4.0", 2) == "SHOW BINARY LOG STATUS");
-  for (const char* version : {"10.5.0-MariaDB", "5.7.44", "9.7.4"})
-    CHECK(dialect(version).poll().size() == 3);
+  for (const char* version : {"10.5.0-MariaDB", "5.7.44", "9.7.4"}) CHECK(dialect(version).poll().size() == 3);
 }
 
 TEST_CASE("mysql/dialect: a link of MariaDB") {
@@ -219,18 +215,18 @@ TEST_CASE("mysql/dialect: a link of MySQL, with what only performance_schema tel
 
 TEST_CASE("mysql/dialect: progress is what arrived, applied is what was done") {
   const Link before = read_link(mariadb(), kMariadbLink);
-  for (const auto& [column, value] : Cells{{"Slave_received_heartbeats", "2"},
-                                           {"Read_Master_Log_Pos", "988"},
-                                           {"Master_Log_File", "bin.000002"},
-                                           {"Gtid_IO_Pos", "1-1-5"}}) {
-    const Link after = read_link(mariadb(), with(kMariadbLink, {{column, value}}));
-    CHECK_MESSAGE(after.progress != before.progress, column);
-    CHECK_MESSAGE(after.applied == before.applied, column);
+  for (const auto& change : Cells{{"Slave_received_heartbeats", "2"},
+                                  {"Read_Master_Log_Pos", "988"},
+                                  {"Master_Log_File", "bin.000002"},
+                                  {"Gtid_IO_Pos", "1-1-5"}}) {
+    const Link after = read_link(mariadb(), with(kMariadbLink, {change}));
+    CHECK_MESSAGE(after.progress != before.progress, change.first);
+    CHECK_MESSAGE(after.applied == before.applied, change.first);
   }
-  for (const auto& [column, value] : Cells{{"Relay_Log_Pos", "1300"}, {"Exec_Master_Log_Pos", "990"}}) {
-    const Link after = read_link(mariadb(), with(kMariadbLink, {{column, value}}));
-    CHECK_MESSAGE(after.progress == before.progress, column);
-    CHECK_MESSAGE(after.applied != before.applied, column);
+  for (const auto& change : Cells{{"Relay_Log_Pos", "1300"}, {"Exec_Master_Log_Pos", "990"}}) {
+    const Link after = read_link(mariadb(), with(kMariadbLink, {change}));
+    CHECK_MESSAGE(after.progress == before.progress, change.first);
+    CHECK_MESSAGE(after.applied != before.applied, change.first);
   }
   // Attempts to reach a dead source are no signs of life.
   const Link lost = read_link(mariadb(), with(kMariadbLink, {{"Slave_IO_Running", "Connecting"},
@@ -245,9 +241,8 @@ TEST_CASE("mysql/dialect: an applier that has not caught up is not drained") {
   Link link = read_link(mariadb(), with(kMariadbLink, {{"Read_Master_Log_Pos", "2000"}}));
   CHECK(!link.drained_exact);
   CHECK(link.drained_idle);  // half a transaction was received: Exec will never be Read
-  link = read_link(mariadb(),
-                   with(kMariadbLink, {{"Master_Log_File", "bin.000002"},
-                                       {"Slave_SQL_Running_State", "Reading event from the relay log"}}));
+  link = read_link(mariadb(), with(kMariadbLink, {{"Master_Log_File", "bin.000002"},
+                                                  {"Slave_SQL_Running_State", "Reading event from the relay log"}}));
   CHECK(!link.drained_exact);
   CHECK(!link.drained_idle);
   // Nothing was ever received: there is nothing that could be called drained.
@@ -273,24 +268,21 @@ TEST_CASE("mysql/dialect: what makes a link unfit is carried over") {
 
 TEST_CASE("mysql/dialect: the transaction that an applier stands on") {
   ServerState state;
-  const Cells stuck =
-      with(kMariadbLink,
-           {{"Slave_SQL_Running", "No"}, {"Last_SQL_Errno", "1062"}, {"Last_SQL_Error", "Duplicate entry"}});
+  const Cells stuck = with(
+      kMariadbLink, {{"Slave_SQL_Running", "No"}, {"Last_SQL_Errno", "1062"}, {"Last_SQL_Error", "Duplicate entry"}});
   REQUIRE(mariadb().absorb({Query::What::links, ""}, rows({stuck}), state));
   const auto more = mariadb().follow_up(state, false);
   REQUIRE(more.size() == 1);
   CHECK(more[0].sql == "SHOW RELAYLOG EVENTS IN 'm2-relay-bin.000002' FROM 1280 LIMIT 1");
   CHECK(more[0].may_fail);
-  REQUIRE(mariadb().absorb(more[0], rows({{{"Event_type", "Gtid"}, {"Info", "BEGIN GTID 3-3-106 cid=12"}}}),
-                           state));
+  REQUIRE(mariadb().absorb(more[0], rows({{{"Event_type", "Gtid"}, {"Info", "BEGIN GTID 3-3-106 cid=12"}}}), state));
   CHECK(state.link()->sql_transaction == "3-3-106");
 
   const Link named =
       read_link(mariadb(), with(stuck, {{"Last_SQL_Error", "Could not ... end_log_pos 17, Gtid 2-2-9"}}));
   CHECK(named.sql_transaction == "2-2-9");
 
-  REQUIRE(mysql().absorb({Query::What::links, ""}, rows({with(kMysqlLink, {{"Last_SQL_Errno", "1062"}})}),
-                         state));
+  REQUIRE(mysql().absorb({Query::What::links, ""}, rows({with(kMysqlLink, {{"Last_SQL_Errno", "1062"}})}), state));
   const auto asked = mysql().follow_up(state, false);
   REQUIRE(asked.size() == 1);
   REQUIRE(mysql().absorb(
@@ -374,13 +366,11 @@ TEST_CASE("mysql/dialect: a cloned MySQL started with what stands in no file, to
   CHECK(state.at_start == uuid + ":1-60");
 }
 
-TEST_CASE(
-    "mysql/dialect: MariaDB is repointed with both threads stopped, and nothing but the address changed") {
+TEST_CASE("mysql/dialect: MariaDB is repointed with both threads stopped, and nothing but the address changed") {
   const auto plan = mariadb().repoint(read_link(mariadb(), kMariadbLink), {"10.0.0.2", 3306});
   REQUIRE(plan);
   CHECK(shown(*plan) ==
-        Lines{"STOP SLAVE",
-              "CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_HEARTBEAT_PERIOD=0.500",
+        Lines{"STOP SLAVE", "CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_HEARTBEAT_PERIOD=0.500",
               "START SLAVE"});
   CHECK(shown(mariadb().stop_receiving()) == Lines{"STOP SLAVE"});
 }
@@ -400,8 +390,7 @@ TEST_CASE("mysql/dialect: MySQL is repointed with its applier at work") {
   CHECK(shown(*plan).front() == "START REPLICA SQL_THREAD");
   CHECK(plan->size() == 4);
 
-  const Link stuck =
-      read_link(mysql(), with(kMysqlLink, {{"Replica_SQL_Running", "No"}, {"Last_SQL_Errno", "1062"}}));
+  const Link stuck = read_link(mysql(), with(kMysqlLink, {{"Replica_SQL_Running", "No"}, {"Last_SQL_Errno", "1062"}}));
   plan = mysql().repoint(stuck, {"db2", 3306});
   REQUIRE(!plan);
   CHECK(plan.error().text.find("1062") != std::string::npos);
@@ -431,13 +420,11 @@ TEST_CASE("mysql/dialect: old MySQL is repointed in old words") {
 TEST_CASE("mysql/dialect: a new link gets what the config says; its password is never shown") {
   auto plan = mariadb().create_link({"db1", 3306}, settings());
   REQUIRE(plan);
-  CHECK(
-      shown(*plan) ==
-      Lines{
-          "CHANGE MASTER TO MASTER_HOST='db1', MASTER_PORT=3306, MASTER_USER='repl', MASTER_PASSWORD='***', "
-          "MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=0.500, MASTER_SSL=0, MASTER_SSL_CA='', "
-          "MASTER_SSL_VERIFY_SERVER_CERT=0, MASTER_USE_GTID=slave_pos",
-          "START SLAVE"});
+  CHECK(shown(*plan) ==
+        Lines{"CHANGE MASTER TO MASTER_HOST='db1', MASTER_PORT=3306, MASTER_USER='repl', MASTER_PASSWORD='***', "
+              "MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=0.500, MASTER_SSL=0, MASTER_SSL_CA='', "
+              "MASTER_SSL_VERIFY_SERVER_CERT=0, MASTER_USE_GTID=slave_pos",
+              "START SLAVE"});
   CHECK(plan->front().sql.find("MASTER_PASSWORD='s\\'e\\\\cret'") != std::string::npos);
 
   LinkSettings protected_link = settings();
@@ -478,8 +465,7 @@ TEST_CASE("mysql/dialect: a changed account is carried over without touching the
     CHECK(statement.sql.find("AUTO_POSITION") == std::string::npos);
     CHECK(statement.shown.find("cret") == std::string::npos);
   }
-  CHECK(!mysql().adjust_link(read_link(mysql(), with(kMysqlLink, {{"Replica_SQL_Running", "No"}})),
-                             settings()));
+  CHECK(!mysql().adjust_link(read_link(mysql(), with(kMysqlLink, {{"Replica_SQL_Running", "No"}})), settings()));
 }
 
 TEST_CASE("mysql/dialect: literals survive quotes and backslashes") {
@@ -493,47 +479,6 @@ TEST_CASE("mysql/dialect: only priming writes to the binary log, and only MariaD
   CHECK(mysql().prime().empty());
   REQUIRE(mariadb().prime().size() == 1);
   CHECK(mariadb().prime()[0].sql == "DROP VIEW IF EXISTS `ringagent`.`prime`");
-}
-
-TEST_CASE("mysql/setup: accounts are made on each server for itself, with what the agent needs") {
-  AccountSettings accounts;
-  accounts.replication_password = "secre't";
-  const auto maria = account_statements(parse_version("10.11.19-MariaDB"), accounts);
-  REQUIRE(maria);
-  const Lines said = shown(*maria);
-  CHECK(said[1] == "SET SESSION sql_log_bin = 0");
-  CHECK(said[2] ==
-        "CREATE USER IF NOT EXISTS 'ringagent'@'localhost' IDENTIFIED VIA unix_socket REQUIRE NONE");
-  for (const Statement& statement : *maria) CHECK(statement.shown.find("secre") == std::string::npos);
-  CHECK((*maria)[6].sql ==
-        "CREATE USER IF NOT EXISTS 'ringagent_repl'@'%' IDENTIFIED BY 'secre\\'t' REQUIRE NONE");
-
-  accounts.os_user = "agent";
-  CHECK(!account_statements(parse_version("10.11.19-MariaDB"), accounts));
-  const auto oracle = account_statements(parse_version("9.7.4"), accounts);
-  REQUIRE(oracle);
-  CHECK(shown(*oracle)[2] ==
-        "CREATE USER IF NOT EXISTS 'ringagent'@'localhost' IDENTIFIED WITH auth_socket AS 'agent' REQUIRE "
-        "NONE");
-  accounts.replication_password.clear();
-  CHECK(!account_statements(parse_version("9.7.4"), accounts));
-  CHECK(!account_statements(parse_version("5.6.1"), accounts));
-}
-
-TEST_CASE("mysql/setup: the config snippet has what the preconditions ask for") {
-  const std::string maria = config_snippet(parse_version("10.11.19-MariaDB"), {3, 16, 3});
-  for (const char* line :
-       {"[mariadb]\n", "server_id = 3 ", "gtid_domain_id = 3 ", "gtid_ignore_duplicates = ON",
-        "gtid_strict_mode = ON", "skip_slave_start", "read_only = ON", "sync_binlog = 1",
-        "auto_increment_increment = 16", "auto_increment_offset = 3"})
-    CHECK_MESSAGE(maria.find(line) != std::string::npos, line);
-  const std::string oracle = config_snippet(parse_version("9.7.4"), {3, 16, 3});
-  for (const char* line : {"[mysqld]\n", "gtid_mode = ON", "log_replica_updates = ON",
-                           "skip_replica_start = ON", "super_read_only = ON"})
-    CHECK_MESSAGE(oracle.find(line) != std::string::npos, line);
-  CHECK(oracle.find("gtid_domain_id") == std::string::npos);
-  CHECK(config_snippet(parse_version("5.7.44"), {3, 16, 3}).find("skip_slave_start = ON") !=
-        std::string::npos);
 }
 
 }  // namespace ringagent

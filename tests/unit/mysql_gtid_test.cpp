@@ -70,7 +70,11 @@ Sample random_mariadb(std::mt19937& random) {
     const std::string server = std::to_string(pick(1, 2));
     const std::uint64_t last = pick(1, kSmall);
     if (!text.empty()) text += ",";
-    text += domain + "-" + server + "-" + std::to_string(last);
+    text += domain;
+    text += "-";
+    text += server;
+    text += "-";
+    text += std::to_string(last);
     for (std::uint64_t n = 1; n <= last; ++n) sample.naive.insert({domain, server, n});
   }
   sample.set = mariadb(text);
@@ -115,8 +119,7 @@ void check_algebra(Flavor flavor, const Sample& a, const Sample& b) {
 }  // namespace
 
 TEST_CASE("mysql/gtid: what MySQL prints is read, whatever its order and spacing") {
-  const auto set =
-      mysql(std::string("A0B1C2D3-71CA-11E1-9E33-C80AA9429562:7 , \n") + kOne + ":1-3:4-5:11:9-10,");
+  const auto set = mysql(std::string("A0B1C2D3-71CA-11E1-9E33-C80AA9429562:7 , \n") + kOne + ":1-3:4-5:11:9-10,");
   CHECK(set.str() == std::string(kOne) + ":1-5:9-11," + kTwo + ":7");
   CHECK(set.count() == 9);
   CHECK(mysql("").empty());
@@ -164,18 +167,17 @@ TEST_CASE("mysql/gtid: a slave position is covered by whichever server wrote in 
 }
 
 TEST_CASE("mysql/gtid: nonsense is refused, never read as something else") {
-  for (const char* text :
-       {"x", "3e11fa47-71ca-11e1-9e33-c80aa942956:1", "3e11fa47-71ca-11e1-9e33-c80aa9429562",
-        "3e11fa47-71ca-11e1-9e33-c80aa9429562:", "3e11fa47-71ca-11e1-9e33-c80aa9429562:0",
-        "3e11fa47-71ca-11e1-9e33-c80aa9429562:5-4", "3e11fa47-71ca-11e1-9e33-c80aa9429562:-3",
-        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1:tag",
-        "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:other:1", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1tag:1",
-        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1 2",
-        "3e11fa47-71ca-11e1-9e33-c80aa9429562:9223372036854775807", "1-1-1"})
+  for (const char* text : {"x", "3e11fa47-71ca-11e1-9e33-c80aa942956:1", "3e11fa47-71ca-11e1-9e33-c80aa9429562",
+                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:", "3e11fa47-71ca-11e1-9e33-c80aa9429562:0",
+                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:5-4", "3e11fa47-71ca-11e1-9e33-c80aa9429562:-3",
+                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1:tag",
+                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:tag:other:1",
+                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:1tag:1", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1 2",
+                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:9223372036854775807", "1-1-1"})
     CHECK_MESSAGE(refused(Flavor::mysql, text), text);
-  for (const char* text : {"x", "1", "1-1", "1-1-", "1-1-0", "1-1-1-1", "1--1", "-1-1-1", "4294967296-1-1",
-                           "1-4294967296-1", "1-1-99999999999999999999", "1-1-5..4", "1-1-0..4", "1-1-..4",
-                           "3e11fa47-71ca-11e1-9e33-c80aa9429562:1"})
+  for (const char* text :
+       {"x", "1", "1-1", "1-1-", "1-1-0", "1-1-1-1", "1--1", "-1-1-1", "4294967296-1-1", "1-4294967296-1",
+        "1-1-99999999999999999999", "1-1-5..4", "1-1-0..4", "1-1-..4", "3e11fa47-71ca-11e1-9e33-c80aa9429562:1"})
     CHECK_MESSAGE(refused(Flavor::mariadb, text), text);
   CHECK(refused(Flavor::unknown, "1-1-1"));
   CHECK(GtidSet::parse(Flavor::unknown, "").has_value());
@@ -187,8 +189,8 @@ TEST_CASE("mysql/gtid: the largest numbers do not overflow") {
   CHECK(all.count() == GtidSet::kNumberMax);
   CHECK(all.unite(mysql(std::string(kOne) + ":" + top)) == all);
   CHECK(all.subtract(all).empty());
-  const auto many = all.unite(mysql(std::string(kTwo) + ":1-" + top))
-                        .unite(mysql("b" + std::string(kTwo).substr(1) + ":1-" + top));
+  const auto many =
+      all.unite(mysql(std::string(kTwo) + ":1-" + top)).unite(mysql("b" + std::string(kTwo).substr(1) + ":1-" + top));
   CHECK(many.count() == std::numeric_limits<std::uint64_t>::max());
 }
 
