@@ -422,6 +422,7 @@ std::optional<Wish> wish_return(const View& view) {
 }
 
 std::optional<Wish> wish_votes(const View& view) {
+  if (view.votes_differ_for < std::min(kVotesDiffer, kVotesDifferUrgent)) return std::nullopt;
   Config next = successor_of(*view.config);
   const std::vector<NodeId> healthy = healthy_agents(view);
   assign_votes(next, healthy);
