@@ -333,7 +333,7 @@ void Node::Impl::handle(const Ran& ran) {
   for (HistoryEntry& entry : out.history) fx_->history.push_back(std::move(entry));
   for (LogLine& line : out.log) log(line.level, std::move(line.text));
   if (out.made_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
-  if (out.lifted_read_only) set_marker("read_only", "");
+  if (out.lifted_read_only) lifted_read_only();
   if (out.look) poll_due_ = now_;
 }
 

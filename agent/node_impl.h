@@ -82,6 +82,7 @@ class Node::Impl {
   void poll_if_due();
   void note_start();
   void check_start();
+  void lifted_read_only();
   void run_repair();
   Situation situation() const;
   std::optional<NodeRecord> wanted_source() const;
@@ -183,6 +184,7 @@ class Node::Impl {
   std::uint64_t starts_noted_ = 0;
   bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
+  bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
   Time recheck_due_{0};
   Time lint_due_{0};
   std::string unsafe_;

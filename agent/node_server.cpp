@@ -89,6 +89,7 @@ void Node::Impl::note_start() {
   settling_since_.reset();
   catch_up_target_.clear();
   repair_.link_unverified();
+  sealed_since_start_ = false;
   if (known) return;
   set_marker("start", start_name());
   // Nothing that was noted of an earlier start holds for this one, however short ago that was.
@@ -97,7 +98,14 @@ void Node::Impl::note_start() {
   // A server that runs in a ring before there is one for us: whatever its read_only is, it is not ours.
   const bool before_us = chain.head() == nullptr && running;
   set_marker("read_only", state.read_only && !before_us ? std::to_string(state.started_unix_s) : "");
+  sealed_since_start_ = state.read_only && !before_us;
   log(LogLevel::info, "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
+}
+
+// From now on clients write: the position at the start says nothing any more.
+void Node::Impl::lifted_read_only() {
+  set_marker("read_only", "");
+  sealed_since_start_ = false;
 }
 
 // Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
@@ -119,7 +127,7 @@ void Node::Impl::check_start() {
   const ServerState& state = *server_.state();
   // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
   // writes may already hide the hole, and may already be known to others: then only the present position is fair.
-  const bool exact = state.read_only && same_start(chain.marker("read_only")) && !state.at_start.empty();
+  const bool exact = sealed_since_start_ && state.read_only && !state.at_start.empty();
   const std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
   if (lost == 0) {
     if (!start_checked_) set_marker("checked", std::to_string(state.started_unix_s));
@@ -233,7 +241,7 @@ void Node::Impl::run_repair() {
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
   if (out.intent) set_marker("link", out.intent->text());
   if (out.made_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
-  if (out.lifted_read_only) set_marker("read_only", "");
+  if (out.lifted_read_only) lifted_read_only();
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
   for (HistoryEntry& entry : out.history) {
     if (entry.ok && entry.what == to_string(Deed::repoint)) ++repoints_;
