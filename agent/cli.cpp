@@ -157,7 +157,9 @@ class CommandLine {
   }
 
   std::string complaint(const std::string& first, const CLI::ParseError& error) const {
-    if (first.empty()) return "which command? There are: " + known();
+    const bool none = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    if (first.empty() && none) return "which command? There are: " + known();
+    if (first.empty()) return std::string(error.what()) + " (see ringagent --help)";
     if (std::find(kLater.begin(), kLater.end(), first) != kLater.end()) {
       return "the command `" + first + "` comes in a later version; there are: " + known();
     }

@@ -19,10 +19,17 @@ struct Server {
     int ends[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     remote = ends[1];
+    int closed[2];
+    REQUIRE(::pipe(closed) == 0);
     pid = ::fork();
     if (pid == 0) {
+      ::close_range(3, ~0U, 0);  // or this copy would keep the connections open
       for (;;) ::pause();
     }
+    ::close(closed[1]);
+    char none = 0;
+    CHECK(::read(closed[0], &none, 1) == 0);  // the child has let go of them
+    ::close(closed[0]);
     auto made = std::make_shared<Watch>();
     made->fd = ends[0];
     made->pid = static_cast<std::uint64_t>(pid);
