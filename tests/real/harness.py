@@ -55,7 +55,7 @@ class Runner:
         self.made += 1
         self.ring, self.kind = Ring(self.flavor, f"t{self.flavor[:2]}{os.getpid()}n{self.made}"), on
         if on is not None:
-            self.ring.up(**on.options)
+            self.ring.up(**on.options).whole()
         return self.ring
 
     def drop(self):
