@@ -104,7 +104,9 @@ using SettingsResult = tl::expected<Settings, std::vector<SettingsFault>>;
 // What parsing needs of the machine; tests bring their own.
 struct SettingsHost {
   std::function<std::string()> host_name;
-  std::function<Result<std::string>(const std::string& path)> read_secret_file;  // one line; not if others can read it
+  // The text without the end of its last line; an error if it is empty, or if others can read the file. A password is
+  // one line of it; a key file has a line for each key (gossip/seal.h).
+  std::function<Result<std::string>(const std::string& path)> read_secret_file;
 };
 SettingsHost this_host();
 

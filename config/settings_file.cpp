@@ -54,7 +54,7 @@ std::string octal(mode_t mode) {
   return out;
 }
 
-// One line of text in a file that is nobody else's business.
+// The text of a file that is nobody else's business.
 Result<std::string> read_secret(const std::string& path) {
   const File file(path);
   struct stat about {};
@@ -67,8 +67,6 @@ Result<std::string> read_secret(const std::string& path) {
   if (text->ends_with('\n')) text->pop_back();
   if (text->ends_with('\r')) text->pop_back();
   if (text->empty()) return fail("is empty");
-  if (text->find_first_of(std::string_view("\n\r\0", 3)) != std::string::npos)
-    return fail("holds more than one line; it holds the password and nothing else");
   return text;
 }
 

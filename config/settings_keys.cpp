@@ -84,7 +84,7 @@ const std::vector<SettingsKey>& settings_keys() {
        "A host is gone when nothing was heard of it for so long, neither of its agent nor over replication.\n"
        "500ms to 60s, more than two heartbeat_periods; a pause of a virtual machine must be shorter."},
       {"failure", "hung_after", "\"3s\"", true,
-       "A server hangs when its agent got no answer for so long. 500ms to 10m."},
+       "A server hangs when its agent got no answer for so long. 500ms to 10m, more than two heartbeat_periods."},
       {"failure", "grace", "\"0ms\"", true,
        "How long to wait after a server died before the ring closes around it. 0ms to 10m."},
       {"failure", "link_grace", "\"5s\"", true,

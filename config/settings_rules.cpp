@@ -45,6 +45,8 @@ class Rules {
     if (path.empty()) return;
     auto secret = host_.read_secret_file(path);
     if (!secret) return key.wrong(secret.error().text);
+    if (secret->find_first_of(std::string_view("\n\r\0", 3)) != std::string::npos)
+      return key.wrong(path + " holds more than one line; it holds the password and nothing else");
     out = Secret(std::move(*secret));
   }
 
@@ -101,6 +103,8 @@ class Rules {
     if (g.insecure && key_file.given()) insecure.wrong("contradicts key_file; leave one of the two out");
     if (!g.insecure && !key_file.given())
       key_file.missing("make one with `ringagent keygen --out FILE`, the same on every node");
+    if (g.key_file.empty()) return;
+    if (const auto keys = host_.read_secret_file(g.key_file); !keys) key_file.wrong(keys.error().text);
   }
 
   void refuse_any(const Key& key, const Address& address) {
@@ -232,18 +236,23 @@ class Rules {
   void contradictions() {
     check_place_in_ring();
     check_server();
-    const Key silence = key("failure", "silence");
-    const Key period = key("replication", "heartbeat_period");
-    if (silence.sound() && period.sound() && s_.failure.silence <= 2 * s_.replication.heartbeat_period) {
-      (silence.given() ? silence : period)
-          .wrong("silence (" + duration_text(s_.failure.silence) +
-                 ") must be longer than two heartbeats (heartbeat_period is " +
-                 duration_text(s_.replication.heartbeat_period) + "), or one lost heartbeat is an alarm");
-    }
+    longer_than_two_heartbeats("silence", s_.failure.silence);
+    longer_than_two_heartbeats("hung_after", s_.failure.hung_after);
     const Key http = key("http", "listen");
     const bool same_host = s_.http.host == s_.gossip.listen.host || any(s_.http) || any(s_.gossip.listen);
     if (http.sound() && key("gossip", "listen").sound() && s_.http.port == s_.gossip.listen.port && same_host)
       http.wrong("port " + std::to_string(s_.http.port) + " is that of [gossip] listen, too; choose another");
+  }
+
+  // A link on which nothing was heard for so long speaks against its source (protocol.md section 4). Where nobody
+  // writes, only heartbeats are heard.
+  void longer_than_two_heartbeats(const char* name, Duration limit) {
+    const Key own = key("failure", name);
+    const Key period = key("replication", "heartbeat_period");
+    if (!own.sound() || !period.sound() || limit > 2 * s_.replication.heartbeat_period) return;
+    (own.given() ? own : period)
+        .wrong(name + (" (" + duration_text(limit)) + ") must be longer than two heartbeats (heartbeat_period is " +
+               duration_text(s_.replication.heartbeat_period) + "), or one lost heartbeat is an alarm");
   }
 
   void check_place_in_ring() {
