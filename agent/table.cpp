@@ -28,9 +28,14 @@ const Json* desired_upstream(const Json& node) {
   return nullptr;
 }
 
+// Without its agent nobody can tell how a node's links are now.
+bool told_of(const Json& node) {
+  return str(node, "agent") == "alive" || str(node, "agent") == "suspect";
+}
+
 LinkLook link_look(const Json& node) {
-  const bool known = str(node, "agent") == "alive" || str(node, "agent") == "suspect";
-  if (!known && str(node, "mysql") != "down") return LinkLook::unknown;
+  const std::string mysql = str(node, "mysql");
+  if (mysql == "unknown" || (!told_of(node) && mysql != "down")) return LinkLook::unknown;
   const Json* upstream = desired_upstream(node);
   return upstream && link_runs(*upstream) ? LinkLook::runs : LinkLook::broken;
 }
@@ -79,10 +84,14 @@ Paint mysql_paint(const std::string& mysql) {
   return mysql == "unknown" ? Paint::yellow : Paint::red;
 }
 
-void fill_link(Row& row, const Json& upstream) {
+void fill_link(Row& row, const Json& upstream, bool told) {
   const bool runs = link_runs(upstream);
   const bool desired = flag(upstream, "desired");
   row[kFollowsColumn] = {str(upstream, "node") + (desired ? "" : " !"), desired ? Paint::none : Paint::yellow};
+  if (!told) {
+    row[5] = row[6] = {"?", Paint::dim};
+    return;
+  }
   row[5] = {link_words(upstream), runs ? Paint::green : Paint::red};
   const auto lag = number(upstream, "lag_ms");
   row[6] = {lag ? human_duration(*lag) : "?", Paint::none};
@@ -110,7 +119,7 @@ void add_rows(std::vector<Row>& rows, const Json& node) {
     for (const auto& upstream : list(node, "upstreams")) {
       if (flag(upstream, "desired") != desired) continue;
       if (!first) row = Row{};
-      fill_link(row, upstream);
+      fill_link(row, upstream, told_of(node));
       rows.push_back(row);
       first = false;
     }

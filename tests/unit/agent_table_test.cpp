@@ -110,12 +110,21 @@ db1   in     alive  up       db4              running      12 ms  rw
 db2   in     alive  up       db1              running      12 ms  rw
                              10.0.9.9:3306 !  sql stopped  12 ms
 db3   out    alive  up       db2              running      12 ms  rw
-db4   in     dead   unknown  db3              running      12 ms  rw
+db4   in     dead   unknown  db3              ?            ?      rw
 
 voters: db1 db2 db3; 1 of 3 reachable, 2 needed: NO QUORUM, nothing can be
         changed
 db3 comes back in 4.2 s if it stays healthy
 )");
+}
+
+TEST_CASE("table: what an agent has not heard yet is unknown, not broken") {
+  Snapshot s = samples::healthy(2);
+  s.nodes[1].upstreams.clear();
+  s.nodes[1].mysql = "unknown";
+  CHECK(table(s).find("db1 -?> db2") != std::string::npos);
+  s.nodes[1].mysql = "up";  // a server without a link is another matter
+  CHECK(table(s).find("db1 -x> db2") != std::string::npos);
 }
 
 TEST_CASE("table: before there is a ring") {
