@@ -113,6 +113,16 @@ Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, 
     return plan;
   }
   if (auto no = source_unfit(s, &link, source)) return *no;
+  // The source itself says so, before its agent has told everybody what was purged. A node that is in goes on trying: its
+  // neighbours hang on it, and what its source purged is known for certain within a minute.
+  const bool purged =
+      (link.io_errno == 1236 || link.io_errno == 13114) && link.io_error.find("purged") != std::string::npos;
+  if (purged && !s.config->find(s.self)->in) {
+    plan = blocked("needs reseed: " + source.name + " has purged transactions that this server lacks (error " +
+                   std::to_string(link.io_errno) + ": " + link.io_error + ")");
+    plan.needs_reseed = plan.why;
+    return plan;
+  }
   plan = link.sql_running
              ? deed(Deed::start_receiver, dialect.start_receiver(), "start receiving from " + source.name + " again")
              : deed(Deed::start_link, dialect.start_link(), "start following " + source.name);
