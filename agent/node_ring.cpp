@@ -18,6 +18,7 @@ constexpr Duration kPingLimit = 250ms;
 constexpr Duration kObjectionMax = 10s;
 constexpr Duration kCommandLimit = 5s;
 constexpr Duration kLookPeriod = 600s;  // to know that a port did answer once; each is a login
+constexpr Duration kLookRetry = 5s;     // where the last one failed
 constexpr Duration kAges = Duration::max() / 4;
 
 bool names_self(const std::vector<CanvassItem>& items, Evidence evidence) {
@@ -195,7 +196,7 @@ void Node::Impl::look_around() {
     const NodeRecord* record = facts_.find(member.id);
     if (member.id != self() && record != nullptr && record->health == MysqlHealth::up &&
         swim_.liveness(member.id) == Liveness::alive) {
-      look(member.id, kLookPeriod);
+      look(member.id, seen_[member.id].looked ? kLookPeriod : kLookRetry);
     }
   }
 }
