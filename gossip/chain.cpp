@@ -527,14 +527,8 @@ void Chain::tick(Time now, ChainOut& out) {
       send_round(proposal_->proposer->missing(), now, out);
     }
   }
-  const auto self = own_acceptor();
-  if (proposal_ || !head_ || !accepted_since_ || !self) {
-    if (!accepted_since_ && head_ && acceptor_state().accepted.round != 0) accepted_since_ = now;  // after a restart
-    return;
-  }
-  const std::vector<NodeId> all = acceptors();
-  const auto rank = std::find(all.begin(), all.end(), *self) - all.begin();
-  if (now - *accepted_since_ < kFinishAfter + rank * kFinishPerRank) return;
+  if (!accepted_since_ && head_ && acceptor_state().accepted.round != 0) accepted_since_ = now;  // after a restart
+  if (now < finish_due()) return;
   const AcceptorState own = acceptor_state();
   auto value = parse_config(own.value);
   if (own.accepted.round == 0 || !value) return;
@@ -546,12 +540,20 @@ void Chain::tick(Time now, ChainOut& out) {
   start_ballot(now, out);
 }
 
+// When it is this voter's turn to finish what it has accepted.
+Time Chain::finish_due() const {
+  const auto self = own_acceptor();
+  if (proposal_ || !head_ || !accepted_since_ || !self) return Time::max();
+  const std::vector<NodeId> all = acceptors();
+  const auto rank = std::find(all.begin(), all.end(), *self) - all.begin();
+  return *accepted_since_ + kFinishAfter + rank * kFinishPerRank;
+}
+
 Time Chain::next_due() const {
   Time due = Time::max();
   if (head_ && !confirmed_) due = std::min(due, confirm_due_);
   if (proposal_) due = std::min(due, proposal_->due);
-  if (accepted_since_) due = std::min(due, *accepted_since_ + kFinishAfter);
-  return due;
+  return std::min(due, finish_due());
 }
 
 void Chain::set_marker(const std::string& key, const std::string& value, ChainOut& out) {

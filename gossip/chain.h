@@ -110,6 +110,7 @@ class Chain {
   bool answer_from_chain(const NodeId& from, const Instance& asked, Time now, ChainOut& out);
   void broadcast_head(const Config& before, ChainOut& out);
   void check_confirmed(Time now, ChainOut& out);
+  Time finish_due() const;
 
   void handle(const NodeId& from, const Prepare& m, Time now, ChainOut& out);
   void handle(const NodeId& from, const Promise& m, Time now, ChainOut& out);
