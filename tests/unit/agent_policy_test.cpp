@@ -475,7 +475,7 @@ TEST_CASE("the flap count halves with every hour in the ring") {
   scene.view.in_for[id_of(2)] = 3540s;
   scene.mysqld_down(3);
   scene.link_broken(4);
-  const Config& next = decide(scene.view).wish->next;
+  const Config next = decide(scene.view).wish->next;
   CHECK(next.find(id_of(1))->flaps == 2);
   CHECK(next.find(id_of(2))->flaps == 9);
 }

@@ -98,6 +98,7 @@ TEST_CASE("facts: of others only what is newer counts, of strangers nothing") {
   CHECK_FALSE(facts.apply(record_of(9, {1, 1}), 3s));
   CHECK(facts.find(node_id(9)) == nullptr);
   CHECK_FALSE(facts.received_at(node_id(9)));
+  CHECK(facts.digest().size() == 4);
 }
 
 TEST_CASE("facts: who is no member any more is forgotten, in the checksum too") {
@@ -114,6 +115,14 @@ TEST_CASE("facts: who is no member any more is forgotten, in the checksum too") 
   facts.tick(10s, out);
   for (const Outgoing& packet : out)
     for (const DigestEntry& entry : std::get<Facts>(packet.message.body).digest) CHECK(entry.node != node_id(3));
+}
+
+TEST_CASE("facts: when all that was hot is forgotten there is nothing to say") {
+  FactTable facts = table(0, 8);
+  facts.apply(record_of(7, {1, 1}), 1s);
+  REQUIRE(facts.next_due() != Time::max());
+  facts.set_members({node_id(0), node_id(1)});
+  CHECK(facts.next_due() == Time::max());
 }
 
 TEST_CASE("facts: equal versions mean equal checksums, in whatever order they were learnt") {
@@ -191,6 +200,7 @@ TEST_CASE("facts: a differing checksum is answered with a digest, and three mess
 
 TEST_CASE("facts: a member that keeps differing is not flooded with digests, a stranger gets none") {
   FactTable facts = table(0, 4);
+  facts.publish(saying("x"), 1s);
   std::vector<Outgoing> out;
   for (Time now = 1s; now < 2s; now += 10ms) facts.on_checksum(node_id(1), 77, now, out);
   CHECK(out.size() == 4);
@@ -214,12 +224,12 @@ TEST_CASE("facts: what is unwanted is not answered; on_facts tells what became n
 TEST_CASE("facts: with many members a digest is partial, holds the latest news, and goes round") {
   FactTable facts = table(0, 100);
   for (std::size_t i = 1; i < 100; ++i) facts.apply(record_of(i, {1, 1}), 1s);
-  facts.apply(record_of(77, {1, 2}), 2s);
+  facts.apply(record_of(95, {1, 2}), 2s);
   std::set<NodeId> seen;
   for (int i = 0; i < 8; ++i) {
     const auto digest = facts.digest();
     CHECK(digest.size() == FactTable::kDigestMax);
-    CHECK(digest.front().node == node_id(77));
+    CHECK(digest.front().node == node_id(95));
     std::set<NodeId> distinct;
     for (const DigestEntry& entry : digest) distinct.insert(entry.node);
     CHECK(distinct.size() == digest.size());

@@ -228,6 +228,7 @@ TEST_CASE(
   CHECK(net.changes_to(Liveness::suspect) == 0);
   CHECK(net.view(0, 1) == Liveness::alive);
   CHECK(*net[0].swim.last_answer(node_id(1)) <= since);
+  CHECK(*net[0].swim.last_answer(node_id(1)) > since - 1s);
   REQUIRE(net[0].swim.unanswered_since(node_id(1), net.now));
   CHECK(*net[0].swim.unanswered_since(node_id(1), net.now) - since <= 400ms);
   CHECK(net[2].swim.last_answer(node_id(1)) > net.now - 2s);
@@ -381,8 +382,9 @@ TEST_CASE("swim: the accused refutes with a higher incarnation, which ends the s
   CHECK(accused.swim.awareness() == 1);
   REQUIRE(accused.sent_to<Ack>(2).size() == 1);
   CHECK(accused.sent_to<Ack>(2)[0].rumours.front() == says(0, 0, Liveness::alive, {1, 1}));
+  accused.hear(3, says(3, 0, Liveness::dead, {1, 1}));
   accused.hear(3, says(3, 0, Liveness::dead, {1, 0}));  // an old tale
-  CHECK(accused.swim.incarnation() == Incarnation{1, 1});
+  CHECK(accused.swim.incarnation() == Incarnation{1, 2});
 
   Lone other(4);
   other.run(5s, {1, 2, 3});
@@ -395,6 +397,72 @@ TEST_CASE("swim: the accused refutes with a higher incarnation, which ends the s
   CHECK(other.view(2) == Liveness::alive);
   CHECK(other.swim.last_answer(node_id(2)) == answer);
   CHECK(other.swim.unanswered_since(node_id(2), other.now));
+}
+
+TEST_CASE("swim: an obituary of an earlier life is answered with the present one") {
+  Lone lone(4);
+  lone.hear(2, says(2, 0, Liveness::dead, {0, 5}));
+  REQUIRE(lone.sent_to<Ack>(2).size() == 1);
+  CHECK(lone.sent_to<Ack>(2)[0].rumours == std::vector{says(0, 0, Liveness::alive, {1, 0})});
+}
+
+TEST_CASE("swim: a member cannot accuse itself") {
+  Lone lone(6);
+  lone.run(5s, {1, 2, 3, 4, 5});
+  lone.out.clear();
+  lone.hear(2, says(3, 3, Liveness::dead));
+  CHECK(lone.sent_to<Ping>(3).empty());
+}
+
+TEST_CASE("swim: the dead are told that they are called dead, however long ago that was") {
+  Lone lone(4);
+  lone.run(5s, {1, 2, 3});
+  lone.run(120s, {1, 3});
+  REQUIRE(lone.view(2) == Liveness::dead);
+  lone.out.clear();
+  lone.run(3s, {1, 3});
+  REQUIRE(!lone.sent_to<Ping>(2).empty());
+  CHECK(lone.sent_to<Ping>(2)[0].rumours.front().about == node_id(2));
+  CHECK(lone.sent_to<Ping>(1)[0].rumours.empty());
+  SUBCASE("a ping from one of them is no proof, but I ask back at once") {
+    lone.out.clear();
+    lone.now += 500ms;
+    lone.swim.on_ping(node_id(2), 1, Ping{9, node_id(0), 0, {}}, lone.now, lone.out);
+    CHECK(lone.sent_to<Ping>(2).size() == 1);
+    CHECK(lone.view(2) == Liveness::dead);
+  }
+  SUBCASE("one that answered without refuting is suspect at its next silence, not dead by an old verdict") {
+    lone.run(3s, {1, 2, 3});
+    REQUIRE(lone.view(2) == Liveness::alive);
+    lone.run(2s, {1, 3});
+    CHECK(lone.view(2) == Liveness::suspect);
+  }
+}
+
+TEST_CASE("swim: who doubts itself waits longer before it suspects others") {
+  Lone lone(4);
+  lone.run(5s, {1, 2, 3});
+  for (std::uint32_t i = 0; i < 9; ++i) lone.hear(2, says(2, 0, Liveness::suspect, {1, i}));
+  CHECK(lone.swim.awareness() == SwimSettings{}.awareness_max);
+  lone.run(1900ms, {});
+  for (std::size_t i = 1; i < 4; ++i) CHECK(lone.view(i) == Liveness::alive);
+  lone.run(600ms, {});
+  CHECK(lone.view(1) == Liveness::suspect);
+}
+
+TEST_CASE("swim: what a helper reached is still asked by me until it answers") {
+  Lone lone(6);
+  lone.run(5s, {1, 2, 3, 4, 5});
+  lone.swim.probe_now(node_id(3), lone.now, lone.out);
+  lone.run(201ms, {1, 2, 4, 5});
+  for (std::size_t helper : {1, 2, 4, 5})
+    for (const PingReq& request : lone.sent_to<PingReq>(helper))
+      lone.swim.on_ping_req_answer(node_id(helper), 1, PingReqAnswer{request.seq, node_id(3), true}, lone.now,
+                                   lone.out);
+  lone.out.clear();
+  lone.run(401ms, {1, 2, 4, 5});
+  CHECK(lone.view(3) == Liveness::alive);
+  CHECK(lone.sent_to<Ping>(3).size() >= 1);
 }
 
 TEST_CASE("swim: a refutation by hearsay does not raise the dead; it makes me look") {
@@ -492,6 +560,13 @@ TEST_CASE("swim: who was never there is first suspect, then dead without a word,
   CHECK_FALSE(net[0].swim.answered_since_start(node_id(3)));
 }
 
+TEST_CASE("swim: who never answered is asked ever less often, so that a start among many absent is no flood") {
+  Lone lone(6);
+  lone.run(2500ms, {});
+  CHECK(lone.sent_to<Ping>(3).size() >= 4);
+  CHECK(lone.sent_to<Ping>(3).size() <= 6);
+}
+
 TEST_CASE("swim: an orderly stop is `left` for all at once, and a new life ends it") {
   Net net(5);
   net.run(5s);
@@ -539,6 +614,7 @@ TEST_CASE("swim: a lagging loop voids pings in flight and lengthens suspicions b
     lone.now += 2s;
     lone.swim.loop_lagged(2s, lone.now);
     CHECK_FALSE(lone.swim.unanswered_since(node_id(3), lone.now));
+    CHECK(lone.swim.awareness() == 1);
     lone.run(500ms, {1, 2, 3});
     CHECK(lone.swim.take_changes().size() == 3);  // the three that came alive at the start
     CHECK(lone.swim.incarnation() == Incarnation{1, 1});
