@@ -90,6 +90,7 @@ void Node::Impl::note_start() {
   catch_up_target_.clear();
   repair_.link_unverified();
   sealed_since_start_ = false;
+  lint_due_ = now_;  // what was found of the last start says nothing of this one
   if (known) return;
   set_marker("start", start_name());
   // Nothing that was noted of an earlier start holds for this one, however short ago that was.
