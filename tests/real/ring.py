@@ -158,7 +158,8 @@ class Ring:
         return [entry for key, entry in sorted(self.lab.epochs().items()) if key > mark.epoch]
 
     def actions_since(self, mark, *whats):
-        return [(name, entry) for name, entry in self.lab.actions(None) if stamp(entry) >= mark.at and (not whats or entry["what"] in whats)]
+        """What was begun since; an action is told of when it is verified, which may be after the mark."""
+        return [(name, entry) for name, entry in self.lab.actions(None) if began(entry) >= mark.at and (not whats or entry["what"] in whats)]
 
     def expect_epochs(self, mark, outs, backs):
         """Since the mark: so many epochs that took nodes out (a number or a range), so many that took one in, and no
@@ -202,6 +203,10 @@ class Ring:
 def stamp(entry):
     """The wall clock of a history entry."""
     return datetime.datetime.fromisoformat(entry["time"].replace("Z", "+00:00")).timestamp()
+
+
+def began(entry):
+    return stamp(entry) - sum(step["took_ms"] for step in entry["steps"]) / 1000
 
 
 def without_binlog(node, *statements):
