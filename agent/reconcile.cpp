@@ -83,9 +83,27 @@ std::optional<Plan> source_unfit(const Situation& s, const Link* link, const Mem
   return plan;
 }
 
+// Stops receiving from whoever the link points at, once everything received is applied. The definition stays.
+Plan stop_following(const Situation& s, const Dialect& dialect, const Link& link) {
+  Plan plan = deed(Deed::stop_link, dialect.stop_receiving(),
+                   "stop following " + name_at(*s.config, link.source) + ": it is out of the ring and not checked");
+  plan.drain = dialect.version().flavor == Flavor::mariadb && link.sql_running;
+  plan.source = link.source;
+  return plan;
+}
+
+bool points_at_one_who_is_out(const Situation& s, const Link& link) {
+  return std::any_of(s.config->members.begin(), s.config->members.end(),
+                     [&](const Member& m) { return m.mysql == link.source && !m.in; });
+}
+
 Plan repoint_plan(const Situation& s, const Dialect& dialect, const Link& link, const Member& source) {
   if (!link.sql_running && link.sql_errno != 0) return blocked(sql_error_text(link));
-  if (auto no = source_unfit(s, &link, source)) return *no;
+  if (auto no = source_unfit(s, &link, source)) {
+    // A server that comes back while its follower has nowhere to go would be followed before anyone has checked it.
+    if (link.io != IoState::stopped && points_at_one_who_is_out(s, link)) return stop_following(s, dialect, link);
+    return *no;
+  }
   auto statements = dialect.repoint(link, source.mysql);
   if (!statements) return blocked(statements.error().text);
   Plan plan = deed(Deed::repoint, std::move(*statements),
@@ -140,11 +158,7 @@ Plan without_upstream(const Situation& s, const Dialect& dialect, const Link* li
     plan.why = "there is nobody to follow";
     return plan;
   }
-  Plan plan = deed(Deed::stop_link, dialect.stop_receiving(),
-                   "stop following " + name_at(*s.config, link->source) + ": it is out of the ring and not checked");
-  plan.drain = mariadb && link->sql_running;
-  plan.source = link->source;
-  return plan;
+  return stop_following(s, dialect, *link);
 }
 
 Plan link_plan(const Situation& s, const Dialect& dialect) {

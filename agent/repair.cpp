@@ -107,10 +107,10 @@ void Repair::verify(const LocalServer& server, Time now, RepairOut& out) {
     give_up("the link does not point at " + plan_.source.str() + " after the statements were answered", now, out);
     return;
   }
-  if (link->io == IoState::stopped && link->io_errno != 0) {
-    give_up("the link to " + plan_.source.str() + " stopped with error " + std::to_string(link->io_errno) + ": " +
-                link->io_error,
-            now, out);
+  if (link->io == IoState::stopped) {
+    const std::string why =
+        link->io_errno == 0 ? "" : " with error " + std::to_string(link->io_errno) + ": " + link->io_error;
+    give_up("the link to " + plan_.source.str() + " stopped" + why, now, out);
     return;
   }
   const bool arrived = link->progress != progress_then_ && link->io == IoState::running;

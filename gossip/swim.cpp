@@ -112,8 +112,7 @@ Duration Swim::patience(const Peer& peer) const {
   const std::size_t expected = std::min(kVoicesMax, alive_);
   if (expected == 0) return most;  // nobody is left who could agree: perhaps it is me
   const std::size_t voices = std::min(expected, peer.voices.size());
-  const double share =
-      std::log(static_cast<double>(voices + 1)) / std::log(static_cast<double>(expected + 1));
+  const double share = std::log(static_cast<double>(voices + 1)) / std::log(static_cast<double>(expected + 1));
   return most - Duration(std::llround(static_cast<double>((most - least).count()) * share));
 }
 
@@ -192,8 +191,6 @@ void Swim::answered(Peer& peer, const Flight& flight, Time now) {
   const Duration sample = std::min(now - flight.sent, settings_.probe_timeout);
   if (now - flight.sent <= timeout(peer)) aware(-1);
   peer.rtt = peer.last_answer ? (7 * peer.rtt + sample) / 8 : sample;
-  if (gone_from(peer.state) && peer.last_answer)
-    rumours_.add(Rumour{peer.id, Liveness::alive, peer.incarnation, peer.id});
   peer.last_answer = flight.sent;
   std::erase_if(peer.flights, [sent = flight.sent](const Flight& older) { return older.sent <= sent; });
   peer.unanswered.reset();
@@ -238,23 +235,18 @@ void Swim::tick(Time now, Out& out) {
 }
 
 void Swim::tick_peer(Peer& peer, Time now, Out& out) {
-  if (peer.doubt && peer.state == Liveness::alive && now >= *peer.doubt + 2 * timeout(peer))
-    suspect(peer, now, out);
-  if (peer.doubt && peer.state == Liveness::suspect && now >= *peer.doubt + patience(peer))
-    bury(peer, Liveness::dead);
+  if (peer.doubt && peer.state == Liveness::alive && now >= *peer.doubt + 2 * timeout(peer)) suspect(peer, now, out);
+  if (peer.doubt && peer.state == Liveness::suspect && now >= *peer.doubt + patience(peer)) bury(peer, Liveness::dead);
   if (gone_from(peer.state)) return;
-  if (peer.doubt && peer.state == Liveness::alive && wants_helpers(peer) &&
-      now >= *peer.doubt + timeout(peer))
+  if (peer.doubt && peer.state == Liveness::alive && wants_helpers(peer) && now >= *peer.doubt + timeout(peer))
     ask_helpers(peer, settings_.helpers, out);
   const bool regular = peer.neighbour && now >= peer.next_regular;
   const bool again = peer.doubt && now >= peer.last_ping + retry(peer);
   const bool unfinished = peer.unanswered && !peer.doubt && now >= peer.last_ping + settings_.probe_period;
   if (regular)
-    peer.next_regular =
-        std::max(peer.next_regular + settings_.probe_period, now + settings_.probe_period / 2);
+    peer.next_regular = std::max(peer.next_regular + settings_.probe_period, now + settings_.probe_period / 2);
   if (regular || again || unfinished) send_ping(peer, now, out);
-  if (again && peer.state == Liveness::suspect && peer.last_answer && peer.tries % 2 == 0)
-    ask_helpers(peer, 1, out);
+  if (again && peer.state == Liveness::suspect && peer.last_answer && peer.tries % 2 == 0) ask_helpers(peer, 1, out);
   note_timer(peer);
 }
 
@@ -398,8 +390,8 @@ void Swim::on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& re
   target->prompted = target->doubt.has_value();
 }
 
-void Swim::on_ping_req_answer(const NodeId& from, std::uint32_t boot, const PingReqAnswer& answer,
-                              Time /*now*/, Out& /*out*/) {
+void Swim::on_ping_req_answer(const NodeId& from, std::uint32_t boot, const PingReqAnswer& answer, Time /*now*/,
+                              Out& /*out*/) {
   if (!admit(from, boot)) return;
   Peer* peer = find(answer.target);
   if (!peer || peer->request == 0 || peer->request != answer.seq || !peer->helpers.contains(from)) return;
