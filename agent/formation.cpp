@@ -60,7 +60,8 @@ void check_distinct(const std::map<std::string, Hello>& hellos, Formation& out) 
   }
   std::set<int> flavors;
   for (const auto& [name, hello] : hellos) {
-    if (hello.candidate.role != Role::witness) flavors.insert(hello.record.flavor);
+    if (hello.candidate.role == Role::witness || hello.record.server_id == 0) continue;  // not known yet
+    flavors.insert(hello.record.flavor);
   }
   if (flavors.size() > 1) out.problems.push_back("MySQL and MariaDB servers cannot share a ring: their GTIDs differ");
 }

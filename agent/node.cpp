@@ -106,17 +106,20 @@ void Node::Impl::settle_step() {
   note_start();
   lint();
   check_start();
-  run_repair();
+  plan_repair();
   follow_way_back();
   publish();
   if (chain.head() == nullptr) {
     say_hello();
     try_to_form();
   } else {
+    const Head planned_for = chain.head_id();
     look_around();
     answer_canvasses();
     run_commands();
     run_campaign();
+    if (chain.head_id() != planned_for) plan_repair();  // a lone voter decides on the spot
+    run_repair();
   }
   poll_if_due();
 }

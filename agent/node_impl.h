@@ -83,6 +83,9 @@ class Node::Impl {
   void note_start();
   void check_start();
   void lifted_read_only();
+  bool has_server() const;
+  bool fence_without_quorum() const;
+  void plan_repair();
   void run_repair();
   Situation situation() const;
   std::optional<NodeRecord> wanted_source() const;
@@ -186,6 +189,8 @@ class Node::Impl {
   bool start_checked_ = false;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
   Time recheck_due_{0};
+  std::vector<NodeRecord> accusers_;  // they seem to have more of this server than itself; to be held against a newer look
+  Time accused_at_{0};
   Time lint_due_{0};
   std::string unsafe_;
   std::string unfit_;

@@ -90,6 +90,7 @@ void Node::Impl::note_start() {
   catch_up_target_.clear();
   repair_.link_unverified();
   sealed_since_start_ = false;
+  accusers_.clear();
   lint_due_ = now_;  // what was found of the last start says nothing of this one
   if (known) return;
   set_marker("start", start_name());
@@ -124,12 +125,25 @@ void Node::Impl::check_start() {
     if (member.vote) ++voters_known;
   }
   if (voters_known < majority(*chain.head())) return;
-  recheck_due_ = now_ + kRecheck;
   const ServerState& state = *server_.state();
   // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
-  // writes may already hide the hole, and may already be known to others: then only the present position is fair.
+  // writes may already hide the hole, and may already be known to others: then only the present position is fair, as it
+  // was seen after the others' word had come.
   const bool exact = sealed_since_start_ && state.read_only && !state.at_start.empty();
-  const std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
+  std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
+  if (lost != 0 && !exact) {
+    if (accusers_.empty()) {
+      for (const NodeRecord* record : others) accusers_.push_back(*record);
+      accused_at_ = now_;
+      poll_due_ = now_;
+    }
+    if (server_.state_at() <= accused_at_) return;
+    others.clear();
+    for (const NodeRecord& record : accusers_) others.push_back(&record);
+    lost = own_lost(own_record(), state.executed, others);
+  }
+  accusers_.clear();
+  recheck_due_ = now_ + kRecheck;
   if (lost == 0) {
     if (!start_checked_) set_marker("checked", std::to_string(state.started_unix_s));
     start_checked_ = true;
@@ -170,6 +184,10 @@ std::optional<NodeRecord> Node::Impl::wanted_source() const {
   return out;
 }
 
+bool Node::Impl::fence_without_quorum() const {
+  return settings.read_only_without_quorum && quorum_lost_since_ && now_ - *quorum_lost_since_ > settings.silence;
+}
+
 Situation Node::Impl::situation() const {
   Situation s;
   s.config = chain.head();
@@ -188,8 +206,7 @@ Situation Node::Impl::situation() const {
   s.unfit = unfit_;
   s.read_only_is_ours = same_start(chain.marker("read_only"));
   s.link_verified = repair_.link_verified();
-  s.fence_without_quorum =
-      settings.read_only_without_quorum && quorum_lost_since_ && now_ - *quorum_lost_since_ > settings.silence;
+  s.fence_without_quorum = fence_without_quorum();
   s.link_settings = {settings.replication_user,
                      settings.replication_password,
                      tls_of(settings.replication_tls),
@@ -199,8 +216,13 @@ Situation Node::Impl::situation() const {
   return s;
 }
 
-void Node::Impl::run_repair() {
-  if (chain.head() == nullptr || own_member() == nullptr || !server_.state() || settings.role == Role::witness) return;
+// A server of this ring that has been seen to be up.
+bool Node::Impl::has_server() const {
+  return chain.head() != nullptr && own_member() != nullptr && server_.state() && settings.role != Role::witness;
+}
+
+void Node::Impl::plan_repair() {
+  if (!has_server()) return;
   if (!server_.up()) {
     repair_.link_unverified();
     return;
@@ -232,11 +254,15 @@ void Node::Impl::run_repair() {
     set_marker("link", Intent{link->source, false, server_.started_unix_s()}.text());
   }
   if (repair_.link_verified() && plan_.link_fits) acted_epoch_ = chain.head()->epoch;
+}
 
+// Carries the plan out, with the head as it is at the end of the step: what is sent to the server leaves after it.
+void Node::Impl::run_repair() {
+  if (!has_server() || !server_.up()) return;
   const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
                                                               [](const PendingCommand& c) { return c.wants_pause; });
   const bool always = plan_.deed == Deed::stop_link ||
-                      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || s.fence_without_quorum));
+                      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum()));
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
   RepairOut out;
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);

@@ -124,6 +124,9 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       if (out != out_since_.end()) text += " for " + seconds(now - out->second);
       if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
+      if (v.phase == "ready" && v.stranded == 0) {
+        if (const std::string held = held_back(view(), id); !held.empty()) text += "; held back: " + held;
+      }
       add(s, "warning", "node_out", v.name, text);
     }
     if (record == nullptr || !server) continue;

@@ -382,22 +382,6 @@ std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
   return wish;
 }
 
-// Why a member that is out and ready is not taken back, or "".
-std::string hold_back(const View& view, const NodeId& id) {
-  const std::int64_t stranded = stranded_count(view, id);
-  if (stranded == 0) return {};
-  if (!view.replay_stranded) {
-    return std::to_string(stranded) +
-           " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
-  }
-  const auto out = view.out_for.find(id);
-  if (view.replay_max_age > Duration{0} && out != view.out_for.end() && out->second > view.replay_max_age) {
-    return std::to_string(stranded) +
-           " transactions have been stranded on it for longer than replay_max_age: a person decides";
-  }
-  return {};
-}
-
 bool ready(const View& view, const NodeId& id) {
   const PeerView* p = peer(view, id);
   return p != nullptr && p->record != nullptr && usable(view, id) && p->record->phase == Phase::ready &&
@@ -408,7 +392,7 @@ std::optional<Wish> wish_return(const View& view) {
   Config next = successor_of(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
-    if (member.in || member.role != Role::ring || !ready(view, member.id) || !hold_back(view, member.id).empty())
+    if (member.in || member.role != Role::ring || !ready(view, member.id) || !held_back(view, member.id).empty())
       continue;
     put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
@@ -473,6 +457,31 @@ bool usable(const View& view, const NodeId& node) {
 std::int64_t stranded_count(const View& view, const NodeId& node) {
   const PeerView* p = peer(view, node);
   return p == nullptr || p->record == nullptr ? 0 : stranded_of(view, *p->record);
+}
+
+std::string held_back(const View& view, const NodeId& id) {
+  Config next = *view.config;
+  put_in(next, id);
+  const std::vector<NodeId> followers = downstream(next, id);
+  if (!followers.empty() && followers.front() != view.self && ring(next).size() > 1) {
+    const PeerView* follower = peer(view, followers.front());
+    if (follower == nullptr || !agent_answers(*follower) || follower->ping_unanswered) {
+      return "the agent of " + name_of(next, followers.front()) + " does not answer, so nobody can make it follow " +
+             name_of(next, id);
+    }
+  }
+  const std::int64_t stranded = stranded_count(view, id);
+  if (stranded == 0) return {};
+  if (!view.replay_stranded) {
+    return std::to_string(stranded) +
+           " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
+  }
+  const auto out = view.out_for.find(id);
+  if (view.replay_max_age > Duration{0} && out != view.out_for.end() && out->second > view.replay_max_age) {
+    return std::to_string(stranded) +
+           " transactions have been stranded on it for longer than replay_max_age: a person decides";
+  }
+  return {};
 }
 
 Duration settle_time(Duration settle, std::uint32_t flaps) {
@@ -540,7 +549,7 @@ Judgement judge(const View& view, const CanvassItem& item) {
       return {Opinion::concur, "", false};
     case Evidence::returned: {
       if (!usable(view, item.node)) return {Opinion::object, name + " is not usable as I see it", false};
-      const std::string held = hold_back(view, item.node);
+      const std::string held = held_back(view, item.node);
       if (!held.empty()) return {Opinion::object, held, false};
       return by_record(p->record->phase == Phase::ready, "it is ready");
     }

@@ -91,6 +91,10 @@ bool usable(const View& view, const NodeId& node);
 // Own transactions of `node` that no other member is known to have.
 std::int64_t stranded_count(const View& view, const NodeId& node);
 
+// Why a member that is out and ready is not taken back, or "": what is stranded on it waits for a person, or its
+// successor could not be told to follow it, and what it writes would reach nobody.
+std::string held_back(const View& view, const NodeId& node);
+
 // The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10 minutes at most.
 Duration settle_time(Duration settle, std::uint32_t flaps);
 

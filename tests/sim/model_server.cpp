@@ -134,6 +134,7 @@ void ModelServer::close_connections(bool kernel_tells) {
 void ModelServer::kill(bool kernel_tells) {
   if (process_ == Process::stopped) return;
   process_ = Process::stopped;
+  ended_at_ = world_.now();
   drop_volatile();
   close_connections(kernel_tells);
   if (on_gone) on_gone(true);
@@ -150,6 +151,7 @@ void ModelServer::shut_down() {
     if (on_gone) on_gone(false);
     later(200ms, [this] {
       process_ = Process::stopped;
+      ended_at_ = world_.now();
       drop_volatile();
       if (on_gone) on_gone(true);
     });
@@ -285,6 +287,13 @@ std::optional<SqlError> ModelServer::run(const std::string& sql) {
   if (sql.starts_with("CHANGE MASTER TO ") || sql.starts_with("CHANGE REPLICATION SOURCE TO ")) return change(sql);
   if (sql == "STOP SLAVE" || sql == "STOP REPLICA") return stop_threads(true, true), std::nullopt;
   if (sql == "STOP REPLICA IO_THREAD") return stop_threads(true, false), std::nullopt;
+  if (sql == "STOP SLAVE IO_THREAD" && mariadb()) {
+    if (sql_running_) {
+      world_.violation("C8: the receiver of " + name_ +
+                       " was stopped alone: half a transaction may be committed, unlogged (H25)");
+    }
+    return stop_threads(true, false), std::nullopt;
+  }
   if (sql == "START SLAVE" || sql == "START REPLICA") return start_threads(true, true);
   if (sql == "START SLAVE IO_THREAD" || sql == "START REPLICA IO_THREAD") return start_threads(true, false);
   if (sql == "START REPLICA SQL_THREAD") return start_threads(false, true);
@@ -306,8 +315,7 @@ std::optional<SqlError> ModelServer::change(const std::string& sql) {
     return server_error(1198, "This operation cannot be performed as you have a running slave; run STOP SLAVE first");
   }
   if (mariadb() && relay_applied_ < relay_.size()) {
-    // Allowed, and harmless where the new source has them: the checker looks at what the survivors hold in the end.
-    world_.note(*this, std::to_string(relay_.size() - relay_applied_) + " received transactions are thrown away");
+    world_.thrown_away(*this, {relay_.begin() + static_cast<std::ptrdiff_t>(relay_applied_), relay_.end()});
   }
   if (const auto host = option(sql, prefix + "HOST")) source_.host = *host;
   if (const auto port = option(sql, prefix + "PORT"))

@@ -30,6 +30,15 @@ namespace ringagent::sim {
 
 class ModelServer;
 
+// By origin, the highest number that is there.
+using Positions = std::map<std::uint32_t, std::uint64_t>;
+
+struct Transaction {
+  std::uint32_t origin = 0;
+  std::uint64_t number = 0;
+  std::uint64_t content = 0;  // what was written: never the same twice, unlike a number after a lost tail
+};
+
 // What a server needs of the world around it.
 class Surroundings {
  public:
@@ -44,15 +53,8 @@ class Surroundings {
   virtual void note(const ModelServer& server, const std::string& what) = 0;  // for the trace
   virtual void ran(const ModelServer& server, const std::string& sql) = 0;    // a statement of the agent
   virtual void violation(const std::string& what) = 0;
-};
-
-// By origin, the highest number that is there.
-using Positions = std::map<std::uint32_t, std::uint64_t>;
-
-struct Transaction {
-  std::uint32_t origin = 0;
-  std::uint64_t number = 0;
-  std::uint64_t content = 0;  // what was written: never the same twice, unlike a number after a lost tail
+  // Transactions that were received, not applied, and are now dropped.
+  virtual void thrown_away(const ModelServer& server, const std::vector<Transaction>& received) = 0;
 };
 
 class ModelServer {
@@ -94,6 +96,9 @@ class ModelServer {
 
   // ---- for checks
   const std::vector<Transaction>& binlog() const { return binlog_; }
+  std::uint32_t server_id() const { return server_id_; }
+  const Positions& purged() const { return purged_; }
+  Time ended_at() const { return ended_at_; }  // when its process was last seen to end
   const Positions& executed() const { return executed_; }
   bool read_only() const { return read_only_; }
   bool linked() const { return defined_; }
@@ -156,6 +161,7 @@ class ModelServer {
   bool hung_ = false;
   std::uint64_t starts_ = 0;
   Time started_at_{0};
+  Time ended_at_{0};
   Positions at_start_;
   bool read_only_ = false;
   std::vector<std::function<void()>> frozen_;

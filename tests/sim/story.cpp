@@ -1,9 +1,10 @@
 #include "tests/sim/story.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <sstream>
+
+#include "tests/sim/director.h"
 
 namespace ringagent::sim {
 namespace {
@@ -11,46 +12,6 @@ namespace {
 constexpr Duration kOpeningLimit = 30s;
 constexpr Duration kRest = 6s;        // after the opening: looks and round trips have been measured
 constexpr std::size_t kSeenMax = 60;  // lines of a failure
-
-using Words = std::vector<std::string>;
-
-// A line of the story that cannot be played, or an expectation that did not come true.
-struct Failure {
-  std::string text;
-};
-
-Words split(const std::string& line) {
-  Words out;
-  std::istringstream in(line);
-  for (std::string word; in >> word;) out.push_back(word);
-  return out;
-}
-
-std::string join(const Words& words, std::size_t from = 0) {
-  std::string out;
-  for (std::size_t i = from; i < words.size(); ++i) out += (out.empty() ? "" : " ") + words[i];
-  return out;
-}
-
-Duration duration(const std::string& text) {
-  char* unit = nullptr;
-  const double number = std::strtod(text.c_str(), &unit);
-  const std::string u = unit;
-  const double scale = u == "us" ? 1 : u == "ms" ? 1e3 : u == "s" ? 1e6 : u == "m" ? 6e7 : u == "h" ? 3.6e9 : 0;
-  if (scale == 0 || unit == text.c_str()) throw Failure{"\"" + text + "\" is no duration; 100ms, 3s, 10m are"};
-  return Duration(static_cast<std::int64_t>(number * scale));
-}
-
-double share(const std::string& text) {
-  if (text.empty() || text.back() != '%') throw Failure{"\"" + text + "\" is no share; 20% is"};
-  return std::strtod(text.c_str(), nullptr) / 100;
-}
-
-std::string clock(Time t) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%9.4fs", static_cast<double>(t.count()) / 1e6);
-  return text;
-}
 
 std::string names(const Config& config, const std::vector<NodeId>& ids) {
   std::string out;
@@ -65,6 +26,7 @@ class Player {
   std::string seen(std::size_t from, std::size_t most) const;
   std::string seen_since_mark() const { return seen(mark_, kSeenMax); }
   std::uint64_t steps() const { return world_ ? world_->steps() : 0; }
+  Duration simulated() const { return world_ ? world_->now() - World::kDawn : Duration{0}; }
 
  private:
   using Parts = std::map<std::string, Words>;
@@ -75,12 +37,8 @@ class Player {
   void open_ring();
   void open_running();
 
-  // ---- what happens
   void act(const Words& words);
-  void act_on_process(const Words& words);
-  void act_on_network(const Words& words);
-  void act_on_data(const Words& words);
-  const std::string& host(const Words& words, std::size_t at) const;
+  const std::string& host(const Words& words, std::size_t at) const { return host_at(*world_, words, at); }
 
   // ---- what must be seen
   void expect(Words words);
@@ -90,7 +48,8 @@ class Player {
   bool repointed(const Words& what) const;
   bool logged(const std::string& host, const std::string& text) const;
   bool has_problem(const std::string& host, const std::string& code) const;
-  void expect_nothing(Duration span, bool statements);
+  void expect_nothing(Duration span, bool statements, bool votes = false);
+  void expect_no_growth(Duration span);
   void check_violations() const;
 
   std::size_t end() const { return world_->first_kept() + world_->trace().size(); }
@@ -173,108 +132,10 @@ void Player::open_running() {
   world_->run_until(world_->now() + 1s);
 }
 
-// ---------------------------------------------------------------- what happens
-
-const std::string& Player::host(const Words& words, std::size_t at) const {
-  if (at >= words.size()) throw Failure{"which host?"};
-  if (!world_->has(words[at])) throw Failure{"there is no host \"" + words[at] + "\""};
-  return words[at];
-}
-
-void Player::act_on_process(const Words& words) {
-  const std::string& what = words.at(1);
-  for (std::size_t i = 2; i < words.size() && words[i] != "for"; ++i) {
-    const std::string& name = host(words, i);
-    ModelServer& server = world_->server(name);
-    const std::string deed = words[0] + " " + what;
-    if (deed == "kill mysqld")
-      server.kill();
-    else if (deed == "start mysqld")
-      server.start();
-    else if (deed == "stop mysqld")
-      server.shut_down();
-    else if (deed == "hang mysqld")
-      server.hang();
-    else if (deed == "wake mysqld")
-      server.wake();
-    else if (deed == "kill agent")
-      world_->kill_agent(name);
-    else if (deed == "start agent")
-      world_->start_agent(name);
-    else if (deed == "stop agent")
-      world_->stop_agent(name);
-    else if (deed == "kill host")
-      world_->kill_host(name);
-    else if (deed == "start host")
-      world_->start_host(name);
-    else if (deed == "pause agent" || deed == "pause host")
-      world_->pause_agent(name, duration(words.back()));
-    else
-      throw Failure{"nobody knows how to " + deed};
-    if (deed == "pause host") world_->pause_server(name, duration(words.back()));
-  }
-}
-
-void Player::act_on_network(const Words& words) {
-  if (words[0] == "heal") return world_->heal();
-  if (words[0] == "loss") return void(world_->loss = share(words.at(1)));
-  if (words[0] == "twice") return void(world_->twice = share(words.at(1)));
-  if (words[0] == "late") return void(world_->late_most = duration(words.at(1)));
-  std::vector<std::vector<std::string>> groups(1);
-  for (std::size_t i = 2; i < words.size(); ++i) {
-    if (words[i] == "|")
-      groups.emplace_back();
-    else
-      groups.back().push_back(host(words, i));
-  }
-  const World::Net net = words.at(1) == "agents"   ? World::Net::agents
-                         : words[1] == "databases" ? World::Net::databases
-                                                   : World::Net::both;
-  world_->cut(groups, net);
-}
-
-void Player::act_on_data(const Words& words) {
-  const auto count = [&](std::size_t at) {
-    return static_cast<std::size_t>(std::strtoull(words.at(at).c_str(), nullptr, 10));
-  };
-  if (words[0] == "write") return world_->write(host(words, 1), count(2));
-  if (words[0] == "load") return world_->load(words.at(1) == "off" ? Duration{0} : duration(words.at(2)));
-  if (words[0] == "lose") return world_->server(host(words, 2)).lose_tail(count(3));
-  ModelServer& server = world_->server(host(words, 1));
-  if (words[0] == "poison")
-    server.poison();
-  else if (words[0] == "stall")
-    server.stall(true);
-  else if (words[0] == "release")
-    server.stall(false);
-  else if (words[0] == "purge")
-    server.purge();
-  else
-    server.set_variable(words.at(2), words.at(3));
-}
-
 void Player::act(const Words& words) {
   mark_ = end();
   marked_at_ = world_->now();
-  world_->note(Seen::Kind::fault, "", "---- " + join(words));
-  const std::string& verb = words[0];
-  const auto one_of = [&](std::initializer_list<const char*> verbs) {
-    return std::any_of(verbs.begin(), verbs.end(), [&](const char* v) { return verb == v; });
-  };
-  if (one_of({"kill", "start", "stop", "hang", "wake", "pause"})) return act_on_process(words);
-  if (one_of({"cut", "heal", "loss", "twice", "late"})) return act_on_network(words);
-  if (one_of({"write", "load", "lose", "poison", "stall", "release", "purge", "variable"})) return act_on_data(words);
-  if (verb == "command") {
-    std::vector<std::pair<std::string, std::string>> arguments;
-    for (std::size_t i = 3; i + 1 < words.size(); i += 2) arguments.emplace_back(words[i], words[i + 1]);
-    return world_->command(host(words, 1), words.at(2), std::move(arguments));
-  }
-  if (verb == "operator") {
-    Words name = words;
-    if (!name.at(1).empty() && name[1].back() == ':') name[1].pop_back();
-    return world_->operate(host(name, 1), join(words, 2));
-  }
-  throw Failure{"this is neither something that happens nor something that is expected"};
+  direct(*world_, words);
 }
 
 // ---------------------------------------------------------------- what must be seen
@@ -379,18 +240,27 @@ bool Player::came_true(const Words& what) {
   throw Failure{"\"" + kind + "\" is nothing that can be expected"};
 }
 
-void Player::expect_nothing(Duration span, bool statements) {
+void Player::expect_nothing(Duration span, bool statements, bool votes) {
   const std::size_t from = end();
   world_->run_until(world_->now() + span);
   for (std::size_t i = std::max(from, world_->first_kept()); i < end(); ++i) {
-    const bool counts = at(i).kind == Seen::Kind::epoch || (statements && at(i).kind == Seen::Kind::statement);
-    if (counts) throw Failure{"at " + clock(at(i).at - zero_) + " " + at(i).host + ": " + at(i).text};
+    const bool epoch = at(i).kind == Seen::Kind::epoch && !(votes && at(i).config->evidence_class == "votes");
+    if (epoch || (statements && at(i).kind == Seen::Kind::statement)) throw Failure{"at " + clock(at(i).at - zero_) + " " + at(i).host + ": " + at(i).text};
   }
+}
+
+void Player::expect_no_growth(Duration span) {
+  const std::size_t before = world_->binlogged();
+  world_->run_until(world_->now() + span);
+  if (world_->binlogged() != before)
+    throw Failure{"C8: " + std::to_string(world_->binlogged() - before) + " transactions circulate"};
 }
 
 void Player::expect(Words words) {
   words.erase(words.begin());
   if (words.size() == 3 && words[0] == "nothing") return expect_nothing(duration(words[2]), true);
+  if (words.size() == 3 && words[0] == "rest") return expect_nothing(duration(words[2]), true, true);
+  if (words.size() == 4 && words[0] == "no" && words[1] == "growth") return expect_no_growth(duration(words[3]));
   if (words.size() == 4 && words[0] == "no" && words[1] == "epoch") return expect_nothing(duration(words[3]), false);
   Duration span{0};
   if (words.at(0) == "within") {
@@ -487,6 +357,7 @@ StoryResult run_story(const std::string& name, std::string_view text) {
   }
   result.trace = player.seen(0, static_cast<std::size_t>(-1));
   result.steps = player.steps();
+  result.simulated = player.simulated();
   return result;
 }
 

@@ -17,8 +17,11 @@
 //   running db1 db2 db3 db4    servers that run as a ring, in this order; agents not started
 // Then what happens, at once or `at 3s ...`; `wait 2s` lets time pass:
 //   kill|start|stop mysqld|agent|host X ...      stop: in good order (SIGTERM)
+//   crash agent X                  in its next step, at some boundary between two effects
 //   hang|wake mysqld X             pause agent|host X for 2s
 //   cut network|agents|databases db1 db2 | db3 db4          heal network
+//   mute network|agents|databases db1 | db2 db3             one way only: db1 is not heard
+//   calm but db2                   the end of all faults (world.h), db2 stays as it is
 //   loss 20%    twice 10%    late 300ms
 //   write X 5    load every 20ms    load off
 //   operator X: STOP SLAVE         command X resume
@@ -32,7 +35,8 @@
 //   expect within 2s read_only X | writable X     expect within 5s whole
 //   expect within 5s data                         every acknowledged transaction stands once on every server that is up
 //   expect nothing for 10s                        no epoch and no statement
-//   expect no epoch for 60s
+//   expect rest for 10s                           the same, but votes may move
+//   expect no epoch for 60s        expect no growth for 2s      nothing circulates: no binlog grows
 //   expect statements X 0                         since the opening
 // Every epoch must be expected, in order, unless the story says `allow epochs`.
 namespace ringagent::sim {
@@ -42,6 +46,7 @@ struct StoryResult {
   std::string failure;  // file:line, the line, and what was seen instead
   std::string trace;    // everything that happened, with names
   std::uint64_t steps = 0;
+  Duration simulated{0};
 };
 
 StoryResult run_story(const std::string& name, std::string_view text);

@@ -29,7 +29,8 @@ std::string names_of(const Config& config) {
 
 }  // namespace
 
-World::World(WorldOptions options) : options_(std::move(options)), random_(options_.seed) {
+World::World(WorldOptions options)
+    : options_(std::move(options)), random_(options_.seed), checker_([this](const std::string& what) { violation(what); }) {
   std::vector<Address> peers;
   for (std::size_t i = 0; i < options_.names.size(); ++i) peers.push_back({address_host(i), kGossipPort});
   for (std::size_t i = 0; i < options_.names.size(); ++i) {
@@ -136,10 +137,10 @@ bool World::path(const ModelServer& from, const ModelServer& to) {
   return reaches(host(from.name()), host(to.name()), Net::databases);
 }
 
-void World::cut(const std::vector<std::vector<std::string>>& groups, Net net) {
+void World::cut(const std::vector<std::vector<std::string>>& groups, Net net, bool one_way) {
   for (const auto& here : groups) {
     for (const auto& there : groups) {
-      if (&here == &there) continue;
+      if (&here == &there || (one_way && &there < &here)) continue;
       for (const std::string& a : here) {
         for (const std::string& b : there) {
           const auto pair = std::make_pair(host(a).number, host(b).number);
@@ -162,7 +163,7 @@ void World::step(Host& host, Event event) {
   ++steps_;
   Effects effects = host.node->step(std::move(event), now_);
   carry_out(host, std::move(effects));
-  arm(host);
+  if (host.node) arm(host);
 }
 
 void World::deliver(Host& host, Event event, std::uint64_t life) {
@@ -186,57 +187,39 @@ void World::arm(Host& host) {
                     }});
 }
 
-// In the order that agent/node.h asks for.
+// In the order that agent/node.h asks for. A crash leaves what was done so far.
 void World::carry_out(Host& host, Effects effects) {
+  const std::optional<std::size_t> crash = crash_point(host, effects);
+  if (crash == 0U) return kill_agent(host.name);
   if (effects.persist) persist(host);
   const Duration wait = effects.persist ? options_.disk : Duration{0};
   record(host, effects);
-  for (const Outgoing& outgoing : effects.send) send(host, outgoing, wait);
+  for (std::size_t i = 0; i < effects.send.size() && (!crash || i + 1 < *crash); ++i) send(host, effects.send[i], wait);
+  if (crash) return kill_agent(host.name);
   for (SqlRequest& request : effects.sql) {
     std::visit([&](const auto& one) { start(host, one); }, request);
   }
   for (const PortRequest& request : effects.ports) start(host, request);
 }
 
-void World::persist(Host& host) {
-  const DurableState& before = host.disk;
-  const DurableState& after = host.node->durable();
-  const auto back = [&](const char* what) {
-    violation("C3: " + std::string(what) + " of " + host.name + " went back");
-  };
-  if (after.boot < before.boot) back("the boot counter");
-  if (after.seq <= before.seq) back("the store sequence");
-  if (after.own_round < before.own_round) back("the own round");
-  if (after.promised_instance == before.promised_instance && after.promised < before.promised) back("the promise");
-  if (!before.chain.empty() && after.chain.empty()) back("the chain");
-  host.disk = after;
-  record_epochs(host);
+// Nothing where it does not crash; 0: before the persist; n: after n - 1 sends.
+std::optional<std::size_t> World::crash_point(Host& host, const Effects& effects) {
+  if (!host.crashes) return std::nullopt;
+  host.crashes = false;
+  const std::size_t point = random_() % (effects.send.size() + 2);
+  note(Seen::Kind::fault, host.name,
+       point == 0 ? "crashes before it persists" : "crashes after " + std::to_string(point - 1) + " sends");
+  return point;
 }
 
-// C1 and C2, and the epoch's line in the trace when the first agent has it on its disk.
-void World::record_epochs(Host& host) {
-  std::optional<Config> before;
-  for (const std::string& bytes : host.disk.chain) {
-    const auto config = parse_config(bytes);
-    if (!config) {
-      violation("C6: the chain of " + host.name + " holds a config that is not valid: " + config.error().text);
-      return;
-    }
-    if (before && config->generation == before->generation && config->parent != hash(*before)) {
-      violation("C2: epoch " + std::to_string(config->epoch) + " of " + host.name +
-                " does not name the hash of its parent");
-    }
-    before = *config;
-    const auto [at, first] = decided_.emplace(std::make_pair(config->generation, config->epoch), bytes);
-    if (!first) {
-      if (at->second != bytes)
-        violation("C1: two values of epoch " + std::to_string(config->epoch) + ", one at " + host.name);
-      continue;
-    }
-    Seen seen{now_, Seen::Kind::epoch, host.name, {}, *config};
-    seen.text = "epoch " + std::to_string(config->epoch) + ": " + config->reason + "; ring" + names_of(*config);
+void World::persist(Host& host) {
+  const DurableState& after = host.node->durable();
+  for (Config& config : checker_.persisted(host.name, host.disk, after)) {
+    Seen seen{now_, Seen::Kind::epoch, host.name, {}, config};
+    seen.text = "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring" + names_of(config);
     trace_.push_back(std::move(seen));
   }
+  host.disk = after;
 }
 
 void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
@@ -252,6 +235,7 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
     after(takes, [this, &host, to, packet, cluster] {
       if (!to->node || !reaches(host, *to, Net::agents)) return;
       if (!packet.by_name && to->node->cluster_id() != cluster) return;
+      if (now_ >= to->paused_until) checker_.heard(to->name, packet.from, now_);
       deliver(*to, packet, to->life);
     });
   }
@@ -280,6 +264,22 @@ void World::note(const ModelServer& server, const std::string& what) {
 
 void World::ran(const ModelServer& server, const std::string& sql) {
   note(Seen::Kind::statement, server.name(), sql);
+}
+
+// C5. Harmless as long as somebody else can give them again; and nobody can know that of a source that died a moment ago.
+void World::thrown_away(const ModelServer& server, const std::vector<Transaction>& received) {
+  note(server, std::to_string(received.size()) + " received transactions are thrown away");
+  const ModelServer* source = server_at(server.source());
+  if (source == nullptr || source->listening() || now_ - source->ended_at() < 1s) return;
+  for (const Transaction& one : received) {
+    const bool elsewhere = std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) {
+      return h.server.get() != &server && h.server->listening() && h.server->holds(one.content) > 0;
+    });
+    if (one.content == 0 || elsewhere) continue;
+    violation("C5: " + server.name() + " throws away transaction " + std::to_string(one.content) +
+              " of a dead source, which no survivor has");
+    return;
+  }
 }
 
 void World::violation(const std::string& what) {
@@ -336,7 +336,7 @@ void World::start(Host& host, const PollRequest&) {
 }
 
 void World::start(Host& host, const RunRequest& request) {
-  check_statement(host, request.statement);
+  checker_.dispatched(host.name, host.disk, request.statement, now_, 2 * host.settings.silence + 1s);
   const std::uint64_t ticket = request.ticket;
   const Time began = now_;
   const auto answer = [this, ticket, began](std::optional<SqlError> error) {
@@ -385,19 +385,6 @@ void World::start(Host& host, const PortRequest& request) {
   });
 }
 
-// C5: a link is only ever pointed at what the durable head says.
-void World::check_statement(const Host& host, const Statement& statement) {
-  if (statement.sql.find("_HOST=") == std::string::npos) return;
-  const auto head = host.disk.chain.empty() ? Result<Config>(fail("no head")) : parse_config(host.disk.chain.back());
-  if (!head) return violation("C5: " + host.name + " repoints without a head");
-  const auto up = upstream(*head, host.disk.self);
-  const std::string wanted = up ? head->find(*up)->mysql.host : "";
-  if (!up || statement.sql.find("_HOST='" + wanted + "'") == std::string::npos) {
-    violation("C5: " + host.name + " issues " + statement.shown + " but its upstream is " +
-              (up ? head->find(*up)->name : "nobody"));
-  }
-}
-
 void World::server_gone(Host& host, bool process) {
   if (!host.node || host.watched_start != host.server->starts()) return;
   after(between(200us, 1ms), [this, &host, process, life = host.life] {
@@ -415,6 +402,7 @@ void World::start_agent(const std::string& name) {
   ++h.life;
   h.paused_until = Time{0};
   h.held.clear();
+  h.crashes = false;
   h.watched_start = 0;
   h.tick_at = Time::max();
   h.node = std::make_unique<Node>(h.settings, h.disk, options_.seed * 1000 + h.number * 100 + h.disk.boot, now_);
@@ -427,9 +415,13 @@ void World::kill_agent(const std::string& name) {
   ++h.life;
 }
 
+void World::crash_agent(const std::string& name) {
+  host(name).crashes = true;
+}
+
 void World::stop_agent(const std::string& name) {
   Host& h = host(name);
-  if (!h.node) return;
+  if (!h.node || now_ < h.paused_until) return;
   step(h, Command{0, "leaving", {}});
   kill_agent(name);
 }
@@ -468,6 +460,10 @@ void World::kill_host(const std::string& name) {
   h.server->kill(false);
 }
 
+void World::start_server(const std::string& name) {
+  if (host(name).powered) server(name).start();
+}
+
 void World::start_host(const std::string& name) {
   host(name).powered = true;
   start_server(name);
@@ -487,6 +483,13 @@ void World::write(const std::string& name, std::size_t transactions) {
   }
 }
 
+void World::lose_tail(const std::string& name, std::size_t transactions) {
+  Host& h = host(name);
+  if (h.server->process() != ModelServer::Process::stopped) return;
+  h.server->lose_tail(transactions);
+  h.damaged = true;
+}
+
 void World::load(Duration period) {
   load_round(period, ++load_token_);
 }
@@ -500,10 +503,24 @@ void World::load_round(Duration period, std::uint64_t token) {
   });
 }
 
+std::size_t World::binlogged() const {
+  std::size_t out = 0;
+  for (const Host& host : hosts_) out += host.server->binlog().size();
+  return out;
+}
+
+// A server that acknowledged writes must be able to tell: those that run in the ring (or at all, before there is one).
+bool World::counts(const Host& host) const {
+  if (!host.server->listening() || host.server->hung() || !host.powered) return false;
+  const Config* head = checker_.newest();
+  const Member* member = head == nullptr ? nullptr : head->find(host.name);
+  return member == nullptr || member->in;
+}
+
 bool World::quiet() const {
   const Positions* first = nullptr;
   for (const Host& host : hosts_) {
-    if (!host.server->listening()) continue;
+    if (!counts(host)) continue;
     if (first == nullptr) first = &host.server->executed();
     if (*first != host.server->executed()) return false;
   }
@@ -513,49 +530,94 @@ bool World::quiet() const {
 std::string World::audit() {
   if (!quiet()) return "the servers have different positions";
   for (const auto& [content, origin] : acknowledged_) {
-    const bool survivor = server(origin).listening();
+    const bool survivor = counts(host(origin)) && !host(origin).damaged;
     std::size_t holders = 0;
     std::size_t up = 0;
     for (Host& host : hosts_) {
-      if (!host.server->listening()) continue;
+      if (!counts(host)) continue;
       ++up;
       holders += host.server->holds(content);
     }
     if (holders == up || (!survivor && holders == 0)) continue;
-    return "transaction " + std::to_string(content) + " of " + origin + " stands on " + std::to_string(holders) +
+    return "C8: transaction " + std::to_string(content) + " of " + origin + " stands on " + std::to_string(holders) +
            " of " + std::to_string(up) + " servers";
   }
   return {};
 }
 
 std::string World::wrong_with_ring() {
-  const Config* head = nullptr;
-  Config newest;
-  for (const auto& [number, bytes] : decided_) {
-    auto config = parse_config(bytes);
-    if (config) newest = std::move(*config), head = &newest;
-  }
+  const Config* head = checker_.newest();
   if (head == nullptr) return "no ring has been formed";
   for (Host& host : hosts_) {
-    if (!host.node || host.disk.chain.empty() || host.disk.chain.back() == decided_.rbegin()->second) continue;
+    if (!host.node || host.disk.chain.empty() || host.disk.chain.back() == checker_.newest_bytes()) continue;
     return host.name + " does not have epoch " + std::to_string(head->epoch);
   }
   for (const Member& member : head->members) {
-    ModelServer& server = this->server(member.name);
-    if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
-    if (!server.listening() || host(member.name).node == nullptr) {
-      if (member.in && !server.listening()) return member.name + " is in and its mysqld is not up";
-      continue;
-    }
-    if (!member.in) return member.name + " is out: " + member.out_class;
-    const auto up = upstream(*head, member.id);
-    if (server.read_only()) return member.name + " is read_only";
-    if (!up) continue;
-    if (!server.linked() || server.source() != head->find(*up)->mysql)
-      return member.name + " does not follow " + head->find(*up)->name;
-    if (server.io() != IoState::running || !server.sql_running()) return "the link of " + member.name + " does not run";
+    std::string wrong = wrong_with_member(*head, member);
+    if (!wrong.empty()) return wrong;
   }
   return {};
+}
+
+// Nobody can make its successor follow it.
+bool World::held_back(const Config& head, const Member& member) const {
+  Config next = head;
+  next.find(member.id)->in = true;
+  const std::vector<NodeId> followers = downstream(next, member.id);
+  return !followers.empty() && !host(next.find(followers.front())->name).node;
+}
+
+std::string World::wrong_with_member(const Config& head, const Member& member) {
+  const Host& h = host(member.name);
+  ModelServer& server = *host(member.name).server;
+  if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
+  const bool absent = !h.node || !server.listening() || server.hung() || now_ < h.paused_until;
+  if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
+  if (!member.in && (h.damaged || held_back(head, member))) return {};
+  if (!member.in) return member.name + " is out: " + member.out_class;
+  const auto up = upstream(head, member.id);
+  if (server.read_only()) return member.name + " is read_only";
+  if (!up) return {};
+  if (!server.linked() || server.source() != head.find(*up)->mysql)
+    return member.name + " does not follow " + head.find(*up)->name;
+  if (server.io() != IoState::running || !server.sql_running()) return "the link of " + member.name + " does not run";
+  return {};
+}
+
+// ---------------------------------------------------------------- the end of all faults
+
+void World::calm(const std::set<std::string>& absent) {
+  heal();
+  loss = twice = 0;
+  late_most = Duration{0};
+  for (Host& h : hosts_) {
+    h.server->stall(false);
+    if (absent.count(h.name) > 0) continue;
+    h.server->wake();
+    h.crashes = false;
+    if (h.powered) {
+      start_server(h.name);
+      start_agent(h.name);
+    } else {
+      start_host(h.name);
+    }
+  }
+  resume_by_hand(++calm_token_);
+}
+
+// As a person does who reads `ringagent status` now and then.
+void World::resume_by_hand(std::uint64_t token) {
+  after(2s, [this, token] {
+    if (token != calm_token_) return;
+    for (const Host& h : hosts_) {
+      if (!h.node) continue;
+      const Snapshot s = h.node->snapshot(now_);
+      const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
+                                       [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
+      if (foreign || s.paused) command(h.name, "resume");
+    }
+    resume_by_hand(token);
+  });
 }
 
 }  // namespace ringagent::sim

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/node.h"
+#include "tests/sim/checker.h"
 #include "tests/sim/model_server.h"
 
 // A small deterministic world for whole agents: several hosts, each with a Node (the very code of the daemon), a disk
@@ -52,6 +53,7 @@ class World : private Surroundings {
   ~World() override;
 
   // ---- time
+  static constexpr Time kDawn{1000s};
   Time now() const override { return now_; }
   void run_until(Time end);
   // Returns whether the condition came true within `span`; it is tried after each event.
@@ -69,13 +71,14 @@ class World : private Surroundings {
   // ---- agents
   void start_agent(const std::string& name);
   void kill_agent(const std::string& name);
+  void crash_agent(const std::string& name);                 // in its next step, at some boundary between two effects
   void stop_agent(const std::string& name);                  // orderly: it says good-bye
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});
 
   // ---- servers and hosts
-  void start_server(const std::string& name) { server(name).start(); }
+  void start_server(const std::string& name);
   void kill_server(const std::string& name) { server(name).kill(); }
   void pause_server(const std::string& name, Duration span);
   void kill_host(const std::string& name);  // power off: nothing is said to anybody
@@ -84,9 +87,12 @@ class World : private Surroundings {
 
   // ---- network
   enum class Net { agents, databases, both };
-  // Nothing passes between two hosts of different groups.
-  void cut(const std::vector<std::vector<std::string>>& groups, Net net);
+  // Nothing passes between two hosts of different groups; `one_way`: nothing from an earlier group to a later one.
+  void cut(const std::vector<std::vector<std::string>>& groups, Net net, bool one_way = false);
   void heal();
+  // The end of all faults: the network is whole, everything that is down starts (but the hosts in `absent`, which stay as
+  // they are), what hangs goes on, and a person resumes what was stopped by hand.
+  void calm(const std::set<std::string>& absent);
   double loss = 0;
   double twice = 0;
   Duration late_most{0};  // some packets are as late as this, and so overtaken
@@ -94,8 +100,10 @@ class World : private Surroundings {
   // ---- load and its audit
   void write(const std::string& name, std::size_t transactions);
   void load(Duration period);  // every server that takes writes gets one so often; 0: none
+  void lose_tail(const std::string& name, std::size_t transactions);
   // What is wrong with the data of the servers that are up, after quiescence, or "".
   std::string audit();
+  std::size_t binlogged() const;  // transactions in all binlogs
   bool quiet() const;  // all servers that are up have the same positions
 
   // ---- what happened
@@ -105,8 +113,8 @@ class World : private Surroundings {
   const std::vector<std::string>& violations() const { return violations_; }
   std::uint64_t steps() const { return steps_; }
 
-  // Ring and links are as the head of all running agents wants them, everything runs and nobody in the ring is
-  // read_only; or what is missing.
+  // L1: ring and links are as the head of all running agents wants them, everything runs and nobody in the ring is
+  // read_only; or what is missing. A server that needs a reseed may stay out.
   std::string wrong_with_ring();
 
  private:
@@ -125,6 +133,8 @@ class World : private Surroundings {
     Time paused_until{0};
     Time paused_at{0};
     std::deque<Event> held;  // what arrived while it was paused
+    bool crashes = false;    // in its next step
+    bool damaged = false;    // its server has lost transactions that others may have: only a reseed helps
   };
   struct Happening {
     Time at{0};
@@ -146,18 +156,23 @@ class World : private Surroundings {
   void note(const ModelServer& server, const std::string& what) override;
   void ran(const ModelServer& server, const std::string& sql) override;
   void violation(const std::string& what) override;
+  void thrown_away(const ModelServer& server, const std::vector<Transaction>& received) override;
 
   bool reaches(const Host& from, const Host& to, Net net) const;
   bool chance(double share);
+  bool counts(const Host& host) const;
+  bool held_back(const Config& head, const Member& member) const;
 
   void step(Host& host, Event event);
   void deliver(Host& host, Event event, std::uint64_t life);
   void arm(Host& host);
   void carry_out(Host& host, Effects effects);
   void persist(Host& host);
+  std::optional<std::size_t> crash_point(Host& host, const Effects& effects);
+  void resume_by_hand(std::uint64_t token);
+  std::string wrong_with_member(const Config& head, const Member& member);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
   void record(Host& host, const Effects& effects);
-  void record_epochs(Host& host);
 
   void load_round(Duration period, std::uint64_t token);
 
@@ -167,13 +182,12 @@ class World : private Surroundings {
   void start(Host& host, const RunRequest& request);
   void start(Host& host, const LookRequest& request);
   void start(Host& host, const PortRequest& request);
-  void check_statement(const Host& host, const Statement& statement);
   SqlError at_the_door(const Host& host) const;
   void server_gone(Host& host, bool process);
 
   WorldOptions options_;
   std::mt19937_64 random_;
-  Time now_{1000s};
+  Time now_ = kDawn;
   std::uint64_t order_ = 0;
   std::priority_queue<Happening> happenings_;
   std::deque<Host> hosts_;
@@ -185,7 +199,8 @@ class World : private Surroundings {
   std::map<std::uint64_t, std::string> acknowledged_;
   std::uint64_t load_token_ = 0;
 
-  std::map<std::pair<std::uint32_t, std::uint64_t>, std::string> decided_;  // C1: the one value of each epoch
+  Checker checker_;
+  std::uint64_t calm_token_ = 0;
   std::deque<Seen> trace_;
   std::size_t dropped_ = 0;
   std::vector<std::string> violations_;

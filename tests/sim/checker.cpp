@@ -1,0 +1,155 @@
+#include "tests/sim/checker.h"
+
+#include <algorithm>
+
+namespace ringagent::sim {
+namespace {
+
+std::string number_of(const Config& config) {
+  return std::to_string(config.generation) + "." + std::to_string(config.epoch);
+}
+
+bool touches_link(const std::string& sql) {
+  return sql.starts_with("CHANGE ") || sql.starts_with("START ");
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- what is durable
+
+std::vector<Config> Checker::persisted(const std::string& host, const DurableState& before, const DurableState& after) {
+  check_no_way_back(host, before, after);
+  note_vote(before, after);
+  std::vector<Config> fresh;
+  check_chain(host, after, fresh);
+  return fresh;
+}
+
+void Checker::check_no_way_back(const std::string& host, const DurableState& before, const DurableState& after) const {
+  const auto back = [&](const char* what) { complain_("C3: " + std::string(what) + " of " + host + " went back"); };
+  if (after.boot < before.boot) back("the boot counter");
+  if (after.seq <= before.seq) back("the store sequence");
+  if (after.own_round < before.own_round) back("the own round");
+  if (after.promised_instance == before.promised_instance && after.promised < before.promised) back("the promise");
+  if (after.promised_instance < before.promised_instance && after.chain == before.chain) back("the promise's instance");
+  if (after.accepted_instance == before.accepted_instance && after.accepted < before.accepted)
+    back("the accepted ballot");
+  if (!before.chain.empty() && (after.chain.empty() || (after.chain != before.chain &&
+                                                        std::find(after.chain.begin(), after.chain.end(),
+                                                                  before.chain.back()) == after.chain.end() &&
+                                                        after.chain.size() < kChainKept)))
+    back("the chain");
+}
+
+void Checker::note_vote(const DurableState& before, const DurableState& after) {
+  if (after.accepted.round == 0) return;
+  if (after.accepted_instance == before.accepted_instance && after.accepted == before.accepted) return;
+  Vote& vote = votes_[after.accepted_instance][after.accepted];
+  if (!vote.acceptors.empty() && vote.value != after.accepted_value) {
+    complain_("C1: ballot " + std::to_string(after.accepted.round) + " was used with two values");
+  }
+  vote.value = after.accepted_value;
+  vote.acceptors.insert(after.self);
+}
+
+void Checker::check_chain(const std::string& host, const DurableState& after, std::vector<Config>& fresh) {
+  if (after.chain.empty() || chain_seen_[host] == after.chain.back()) return;
+  std::size_t from = after.chain.size();
+  while (from > 0 && after.chain[from - 1] != chain_seen_[host]) --from;
+  chain_seen_[host] = after.chain.back();
+  for (std::size_t i = from; i < after.chain.size(); ++i) {
+    auto config = parse_config(after.chain[i]);
+    if (!config) return complain_("C6: " + host + " holds a config that is not valid: " + config.error().text);
+    const Number number{config->generation, config->epoch};
+    if (const auto known = decided_.find(number); known != decided_.end()) {
+      if (known->second.bytes != after.chain[i])
+        complain_("C1: two values of epoch " + number_of(*config) + ", one at " + host);
+      continue;
+    }
+    check_majority(*config, after.chain[i], after);
+    check_change(*config);
+    fresh.push_back(*config);
+    decided_.emplace(number, DecidedConfig{after.chain[i], std::move(*config)});
+  }
+}
+
+// C4. The one who decides may vote and decide in one write: it counts itself.
+void Checker::check_majority(const Config& config, const std::string& bytes, const DurableState& decider) const {
+  std::vector<NodeId> asked;
+  std::size_t needed = 0;
+  const auto parent = decided_.find({config.generation, config.epoch - 1});
+  if (parent != decided_.end()) {
+    asked = voters(parent->second.config);
+    needed = majority(parent->second.config);
+  } else if (config.epoch == 1) {  // formation: everybody
+    for (const Member& member : config.members) asked.push_back(member.id);
+    needed = asked.size();
+  } else {
+    return complain_("C2: epoch " + number_of(config) + " has no parent that was decided");
+  }
+  const auto instance = votes_.find({config.generation, config.epoch - 1, config.parent});
+  std::size_t most = 0;
+  const auto count = [&](const std::set<NodeId>& accepted) {
+    std::size_t votes = 0;
+    for (const NodeId& id : asked) votes += accepted.count(id) > 0 || id == decider.self ? 1 : 0;
+    most = std::max(most, votes);
+  };
+  count({});
+  if (instance != votes_.end()) {
+    for (const auto& [ballot, vote] : instance->second) {
+      if (vote.value == bytes) count(vote.acceptors);
+    }
+  }
+  if (most < needed) {
+    complain_("C4: epoch " + number_of(config) + " was decided by " + std::to_string(most) + " of " +
+              std::to_string(asked.size()) + " voters, " + std::to_string(needed) + " are needed");
+  }
+}
+
+// C2, and C6: what may differ between a config and the one before it.
+void Checker::check_change(const Config& config) const {
+  const auto parent = decided_.find({config.generation, config.epoch - 1});
+  if (parent == decided_.end()) return;
+  if (config.parent != hash_bytes(parent->second.bytes))
+    complain_("C2: epoch " + number_of(config) + " does not name the hash of its parent");
+  if (ring(config).empty()) complain_("C6: epoch " + number_of(config) + " has an empty ring");
+  std::size_t let_in = 0;
+  for (const Member& member : config.members) {
+    const Member* before = parent->second.config.find(member.id);
+    let_in += member.in && (before == nullptr || !before->in) ? 1 : 0;
+  }
+  if (let_in > 1)
+    complain_("C6: epoch " + number_of(config) + " lets in " + std::to_string(let_in) +
+              " nodes at once: one node an epoch, each splice verified");
+}
+
+// ---------------------------------------------------------------- what is done to servers
+
+void Checker::dispatched(const std::string& host, const DurableState& disk, const Statement& statement, Time now,
+                         Duration patience) {
+  if (!touches_link(statement.sql)) return;
+  const DecidedConfig* known = nullptr;
+  for (auto it = decided_.rbegin(); it != decided_.rend() && known == nullptr; ++it) {
+    if (!disk.chain.empty() && it->second.bytes == disk.chain.back()) known = &it->second;
+  }
+  if (known == nullptr) return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
+  const Config& head = known->config;
+  const auto up = upstream(head, disk.self);
+  const std::string wanted = up ? head.find(*up)->mysql.host : "";
+  const bool points = statement.sql.find("_HOST=") != std::string::npos;
+  if (!up || (points && statement.sql.find("_HOST='" + wanted + "'") == std::string::npos)) {
+    complain_("C5: " + host + " issues " + statement.shown + " but its upstream is " +
+              (up ? head.find(*up)->name : "nobody"));
+  }
+  std::size_t reachable = 0;
+  for (const NodeId& voter : voters(head)) {
+    const auto heard = heard_[host].find(voter);
+    reachable += voter == disk.self || (heard != heard_[host].end() && now - heard->second <= patience) ? 1 : 0;
+  }
+  if (reachable < majority(head)) {
+    complain_("C7: " + host + " issues " + statement.shown + " and hears only " + std::to_string(reachable) + " of " +
+              std::to_string(voters(head).size()) + " voters");
+  }
+}
+
+}  // namespace ringagent::sim

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/node.h"
+
+// What must hold true at every step, whatever breaks (protocol.md section 8):
+//   C1  one value per (generation, epoch), over all nodes and restarts
+//   C2  each config names the hash of its parent
+//   C3  what is durable never goes back: promises, head, own round, counters
+//   C4  every decision was accepted, durably, by a majority of the voters of the config before it, at one ballot
+//   C5  a link is only pointed at upstream(self) of the durable head, and what was received and stands nowhere else is
+//       not thrown away
+//   C6  the ring is never empty; one epoch lets in one node
+//   C7  who hears no majority of the voters touches no link, but to stop it
+// C8 (nothing lost, doubled or looping) is the model servers' part: they see contents, not positions (world.h, audit).
+//
+// Intuition: the checker looks only at disks and at what is sent to servers, never into an agent: so it cannot share an
+// agent's mistake. It sees every persist before anything that follows from it.
+namespace ringagent::sim {
+
+class Checker {
+ public:
+  explicit Checker(std::function<void(const std::string&)> complain) : complain_(std::move(complain)) {}
+
+  // A host's disk is about to go from `before` to `after`. Returns the configs that nobody had on disk until now.
+  std::vector<Config> persisted(const std::string& host, const DurableState& before, const DurableState& after);
+  // A host's disk was wiped or put back by the world: what it promised is forgotten there, not here.
+  void disk_replaced(const std::string& host) { chain_seen_.erase(host); }
+  // A host got a packet of another.
+  void heard(const std::string& host, const NodeId& from, Time now) { heard_[host][from] = now; }
+  // An agent asks its server for this. `patience`: how long it may take a node to notice that it is alone.
+  void dispatched(const std::string& host, const DurableState& disk, const Statement& statement, Time now,
+                  Duration patience);
+
+  // The newest config that is on any disk; nullptr before the ring is formed.
+  const Config* newest() const { return decided_.empty() ? nullptr : &decided_.rbegin()->second.config; }
+  const std::string& newest_bytes() const { return decided_.rbegin()->second.bytes; }
+
+ private:
+  using Number = std::pair<std::uint32_t, std::uint64_t>;  // generation, epoch
+  struct DecidedConfig {
+    std::string bytes;
+    Config config;
+  };
+  struct Vote {
+    std::string value;
+    std::set<NodeId> acceptors;
+  };
+
+  void check_no_way_back(const std::string& host, const DurableState& before, const DurableState& after) const;
+  void note_vote(const DurableState& before, const DurableState& after);
+  void check_chain(const std::string& host, const DurableState& after, std::vector<Config>& fresh);
+  void check_majority(const Config& config, const std::string& bytes, const DurableState& decider) const;
+  void check_change(const Config& config) const;
+
+  std::function<void(const std::string&)> complain_;
+  std::map<Number, DecidedConfig> decided_;
+  std::map<std::string, std::string> chain_seen_;  // by host: the last config whose chain was looked at
+  std::map<Instance, std::map<Ballot, Vote>> votes_;
+  std::map<std::string, std::map<NodeId, Time>> heard_;
+};
+
+}  // namespace ringagent::sim

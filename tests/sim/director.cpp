@@ -1,0 +1,166 @@
+#include "tests/sim/director.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <sstream>
+
+namespace ringagent::sim {
+namespace {
+
+double share(const std::string& text) {
+  if (text.empty() || text.back() != '%') throw Failure{"\"" + text + "\" is no share; 20% is"};
+  return std::strtod(text.c_str(), nullptr) / 100;
+}
+
+std::size_t count(const Words& words, std::size_t at) {
+  return static_cast<std::size_t>(std::strtoull(words.at(at).c_str(), nullptr, 10));
+}
+
+std::vector<std::vector<std::string>> groups_of(const World& world, const Words& words, std::size_t from) {
+  std::vector<std::vector<std::string>> groups(1);
+  for (std::size_t i = from; i < words.size(); ++i) {
+    if (words[i] == "|")
+      groups.emplace_back();
+    else
+      groups.back().push_back(host_at(world, words, i));
+  }
+  return groups;
+}
+
+World::Net net_of(const std::string& word) {
+  if (word == "agents") return World::Net::agents;
+  return word == "databases" ? World::Net::databases : World::Net::both;
+}
+
+// ---------------------------------------------------------------- processes
+
+using OnHost = std::function<void(World&, const std::string& host, const Words& words)>;
+
+const std::map<std::string, OnHost>& deeds() {
+  static const std::map<std::string, OnHost> all = {
+      {"kill mysqld", [](World& w, const std::string& h, const Words&) { w.kill_server(h); }},
+      {"start mysqld", [](World& w, const std::string& h, const Words&) { w.start_server(h); }},
+      {"stop mysqld", [](World& w, const std::string& h, const Words&) { w.server(h).shut_down(); }},
+      {"hang mysqld", [](World& w, const std::string& h, const Words&) { w.server(h).hang(); }},
+      {"wake mysqld", [](World& w, const std::string& h, const Words&) { w.server(h).wake(); }},
+      {"kill agent", [](World& w, const std::string& h, const Words&) { w.kill_agent(h); }},
+      {"crash agent", [](World& w, const std::string& h, const Words&) { w.crash_agent(h); }},
+      {"start agent", [](World& w, const std::string& h, const Words&) { w.start_agent(h); }},
+      {"stop agent", [](World& w, const std::string& h, const Words&) { w.stop_agent(h); }},
+      {"pause agent", [](World& w, const std::string& h, const Words& s) { w.pause_agent(h, duration(s.back())); }},
+      {"kill host", [](World& w, const std::string& h, const Words&) { w.kill_host(h); }},
+      {"start host", [](World& w, const std::string& h, const Words&) { w.start_host(h); }},
+      {"pause host",
+       [](World& w, const std::string& h, const Words& s) {
+         w.pause_agent(h, duration(s.back()));
+         w.pause_server(h, duration(s.back()));
+       }},
+  };
+  return all;
+}
+
+void direct_process(World& world, const Words& words) {
+  const auto deed = deeds().find(words[0] + " " + words.at(1));
+  if (deed == deeds().end()) throw Failure{"nobody knows how to " + words[0] + " " + words[1]};
+  for (std::size_t i = 2; i < words.size() && words[i] != "for"; ++i)
+    deed->second(world, host_at(world, words, i), words);
+}
+
+// ---------------------------------------------------------------- the network, the data
+
+void direct_network(World& world, const Words& words) {
+  if (words[0] == "heal") return world.heal();
+  if (words[0] == "calm") {
+    Words absent(words.begin() + std::min<std::ptrdiff_t>(2, static_cast<std::ptrdiff_t>(words.size())), words.end());
+    return world.calm({absent.begin(), absent.end()});
+  }
+  if (words[0] == "loss") return void(world.loss = share(words.at(1)));
+  if (words[0] == "twice") return void(world.twice = share(words.at(1)));
+  if (words[0] == "late") return void(world.late_most = duration(words.at(1)));
+  world.cut(groups_of(world, words, 2), net_of(words.at(1)), words[0] == "mute");
+}
+
+void direct_data(World& world, const Words& words) {
+  if (words[0] == "write") return world.write(host_at(world, words, 1), count(words, 2));
+  if (words[0] == "load") return world.load(words.at(1) == "off" ? Duration{0} : duration(words.at(2)));
+  if (words[0] == "lose") return world.lose_tail(host_at(world, words, 2), count(words, 3));
+  ModelServer& server = world.server(host_at(world, words, 1));
+  if (words[0] == "poison")
+    server.poison();
+  else if (words[0] == "stall")
+    server.stall(true);
+  else if (words[0] == "release")
+    server.stall(false);
+  else if (words[0] == "purge")
+    server.purge();
+  else
+    server.set_variable(words.at(2), words.at(3));
+}
+
+void direct_person(World& world, const Words& words) {
+  if (words[0] == "operator") {
+    Words name = words;
+    if (!name.at(1).empty() && name[1].back() == ':') name[1].pop_back();
+    return world.operate(host_at(world, name, 1), join(words, 2));
+  }
+  std::vector<std::pair<std::string, std::string>> arguments;
+  for (std::size_t i = 3; i + 1 < words.size(); i += 2) arguments.emplace_back(words[i], words[i + 1]);
+  world.command(host_at(world, words, 1), words.at(2), std::move(arguments));
+}
+
+}  // namespace
+
+Words split(const std::string& line) {
+  Words out;
+  std::istringstream in(line);
+  for (std::string word; in >> word;) out.push_back(word);
+  return out;
+}
+
+std::string join(const Words& words, std::size_t from) {
+  std::string out;
+  for (std::size_t i = from; i < words.size(); ++i) out += (out.empty() ? "" : " ") + words[i];
+  return out;
+}
+
+Duration duration(const std::string& text) {
+  char* unit = nullptr;
+  const double number = std::strtod(text.c_str(), &unit);
+  const std::string u = unit;
+  const double scale = u == "us" ? 1 : u == "ms" ? 1e3 : u == "s" ? 1e6 : u == "m" ? 6e7 : u == "h" ? 3.6e9 : 0;
+  if (scale == 0 || unit == text.c_str()) throw Failure{"\"" + text + "\" is no duration; 100ms, 3s, 10m are"};
+  return Duration(static_cast<std::int64_t>(number * scale));
+}
+
+std::string clock(Time t) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%9.4fs", static_cast<double>(t.count()) / 1e6);
+  return text;
+}
+
+const std::string& host_at(const World& world, const Words& words, std::size_t at) {
+  if (at >= words.size()) throw Failure{"which host?"};
+  if (!world.has(words[at])) throw Failure{"there is no host \"" + words[at] + "\""};
+  return words[at];
+}
+
+void direct(World& world, const Words& words) {
+  using Direct = void (*)(World&, const Words&);
+  static const std::map<std::string, Direct> verbs = {
+      {"kill", direct_process}, {"start", direct_process}, {"stop", direct_process},    {"hang", direct_process},
+      {"wake", direct_process}, {"pause", direct_process}, {"crash", direct_process},   {"cut", direct_network},
+      {"mute", direct_network}, {"heal", direct_network},  {"calm", direct_network},    {"loss", direct_network},
+      {"twice", direct_network}, {"late", direct_network}, {"write", direct_data},      {"load", direct_data},
+      {"lose", direct_data},    {"poison", direct_data},   {"stall", direct_data},      {"release", direct_data},
+      {"purge", direct_data},   {"variable", direct_data}, {"operator", direct_person}, {"command", direct_person},
+  };
+  world.note(Seen::Kind::fault, "", "---- " + join(words));
+  const auto verb = verbs.find(words[0]);
+  if (verb == verbs.end()) throw Failure{"this is neither something that happens nor something that is expected"};
+  verb->second(world, words);
+}
+
+}  // namespace ringagent::sim

@@ -1,0 +1,287 @@
+#include "tests/sim/seeds.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <random>
+#include <set>
+
+namespace ringagent::sim {
+namespace {
+
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : random_(seed), seed_(seed) {}
+
+  SeedStory story();
+
+ private:
+  using Fault = void (Draw::*)();
+
+  // ---- chance
+  std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
+  bool chance(unsigned percent) { return below(100) < percent; }
+  double between(double least, double most) {
+    return least + (most - least) * static_cast<double>(below(1'000'000)) / 1e6;
+  }
+  // More often short than long: most races last as long as a round trip.
+  double short_or_long(double least, double most) { return chance(50) ? between(least, least + (most - least) / 10) : between(least, most); }
+  const std::string& anybody() { return names_[below(names_.size())]; }
+  std::string others(const std::string& name) const;
+  std::string split();
+
+  // ---- the story
+  void set_stage();
+  void say(double at, const std::string& what) { acts_.emplace_back(at, what); }
+  void during(const std::string& begin, const std::string& end, double span);
+  void hurt(const std::string& begin, const std::string& end, const std::string& whom, double span) {
+    during(begin + whom, end + whom, span);
+  }
+  void end_story();
+
+  // ---- faults
+  void mysqld_killed() { hurt("kill mysqld ", "start mysqld ", victims(), short_or_long(0.05, 8)); }
+  void mysqld_stopped() { hurt("stop mysqld ", "start mysqld ", victims(), between(0.4, 6)); }
+  void mysqld_hangs() { hurt("hang mysqld ", "wake mysqld ", victims(), short_or_long(0.1, 12)); }
+  void agent_killed() { hurt("kill agent ", "start agent ", victims(), short_or_long(0.02, 8)); }
+  void agent_crashes() { hurt("crash agent ", "start agent ", victims(), short_or_long(0.02, 3)); }
+  void agent_stopped() { hurt("stop agent ", "start agent ", victims(), short_or_long(0.02, 5)); }
+  void agent_pauses() { pause("pause agent "); }
+  void host_pauses() { pause("pause host "); }
+  void pause(const std::string& whom);
+  void host_dies() { hurt("kill host ", "start host ", victims(), between(0.5, 12)); }
+  void both_die();
+  void network_cut();
+  void network_mute();
+  void noise();
+  void applier_stalls() { hurt("stall ", "release ", anybody(), short_or_long(0.2, 10)); }
+  void operator_stops() { say(now_, "operator " + anybody() + ": " + (mysql_ ? "STOP REPLICA" : "STOP SLAVE")); }
+  void pause_ring() { during("command " + anybody() + " pause", "command " + anybody() + " resume", between(0.5, 6)); }
+  void writes() { say(now_, "write " + anybody() + " " + std::to_string(1 + below(20))); }
+
+  std::string victims();
+  static std::string span(double seconds);
+
+  std::mt19937_64 random_;
+  const std::uint64_t seed_;
+  std::vector<std::string> names_;
+  bool mysql_ = false;
+  double now_ = 0;
+  double end_ = 0;
+  double calm_at_ = 0;  // not before
+  std::set<std::string> frozen_;
+  std::vector<std::pair<double, std::string>> acts_;
+  SeedStory story_;
+};
+
+std::string Draw::span(double seconds) {
+  return std::to_string(static_cast<std::int64_t>(seconds * 1000)) + "ms";
+}
+
+std::string Draw::others(const std::string& name) const {
+  std::string out;
+  for (const std::string& other : names_) {
+    if (other != name) out += " " + other;
+  }
+  return out;
+}
+
+// One host, now and then two or three: neighbours or not.
+std::string Draw::victims() {
+  const std::size_t many = chance(75) ? 1 : chance(70) ? 2 : 3;
+  std::set<std::string> chosen;
+  for (std::size_t i = 0; i < many; ++i) chosen.insert(anybody());
+  std::string out;
+  for (const std::string& name : chosen) out += (out.empty() ? "" : " ") + name;
+  return out;
+}
+
+// Two groups of hosts, "db1 db3 | db2".
+std::string Draw::split() {
+  std::string here;
+  std::string there;
+  while (here.empty() || there.empty()) {
+    here.clear();
+    there.clear();
+    for (const std::string& name : names_) {
+      std::string& side = chance(50) ? here : there;
+      side += (side.empty() ? "" : " ") + name;
+    }
+  }
+  return here + " | " + there;
+}
+
+void Draw::during(const std::string& begin, const std::string& end, double span) {
+  say(now_, begin);
+  if (now_ + span < end_ || chance(70)) say(now_ + span, end);  // some are only put right by the calm
+}
+
+void Draw::pause(const std::string& whom) {
+  const double seconds = short_or_long(0.1, 6);
+  say(now_, whom + anybody() + " for " + span(seconds));
+  calm_at_ = std::max(calm_at_, now_ + seconds);
+}
+
+void Draw::both_die() {
+  const std::string name = anybody();
+  say(now_, "kill mysqld " + name);
+  say(now_, "kill agent " + name);
+  say(now_ + short_or_long(0.05, 6), "start mysqld " + name);
+  say(now_ + short_or_long(0.05, 6), "start agent " + name);
+}
+
+void Draw::network_cut() {
+  static const char* const kNets[] = {"network", "agents", "databases"};
+  during(std::string("cut ") + kNets[below(3)] + " " + split(), "heal network", short_or_long(0.1, 10));
+}
+
+void Draw::network_mute() {
+  static const char* const kNets[] = {"network", "agents", "agents"};
+  const std::string name = anybody();
+  const std::string way = chance(50) ? name + " |" + others(name) : others(name) + " | " + name;
+  during(std::string("mute ") + kNets[below(3)] + " " + way, "heal network", short_or_long(0.1, 8));
+}
+
+void Draw::noise() {
+  say(now_, "loss " + std::to_string(below(30)) + "%");
+  say(now_, "twice " + std::to_string(below(20)) + "%");
+  say(now_, "late " + span(between(0.001, 0.3)));
+  const double until = now_ + between(0.5, 8);
+  say(until, "loss 0%");
+  say(until, "twice 0%");
+  say(until, "late 0ms");
+}
+
+void Draw::set_stage() {
+  const std::size_t hosts = chance(60) ? 4 : 2 + below(5);
+  std::string opening = chance(85) ? "ring" : chance(50) ? "fresh" : "running";
+  for (std::size_t i = 1; i <= hosts; ++i) {
+    names_.push_back("db" + std::to_string(i));
+    opening += " " + names_.back();
+  }
+  mysql_ = chance(50);
+  story_.stage = {std::string("flavor ") + (mysql_ ? "mysql" : "mariadb"), "seed " + std::to_string(seed_),
+                  "set settle 200ms", "set silence " + span(chance(70) ? 2.5 : between(1, 4)),
+                  "set hung_after " + span(chance(70) ? 3 : between(1, 4)), "set replay_max_age 0s"};
+  if (chance(10)) story_.stage.push_back("set grace 500ms");
+  if (chance(10)) story_.stage.push_back("set on_quorum_loss read_only");
+  story_.stage.push_back(opening);
+  story_.stage.emplace_back("allow epochs");
+  end_ = between(2, 25);
+  if (opening[0] != 'r' || opening[1] != 'i') {
+    for (const std::string& name : names_) say(between(0, 1), "start agent " + name);
+  }
+  if (chance(80)) say(0, "load every " + span(between(0.01, 0.2)));
+}
+
+// Freezes a minority, ends all faults, and asks for everything.
+void Draw::end_story() {
+  std::string but;
+  if (names_.size() >= 3 && story_.stage.end()[-2].starts_with("ring") && chance(30)) {
+    const std::string& name = anybody();
+    static const char* const kFreezes[] = {"kill host ", "kill mysqld ", "hang mysqld ", "kill agent "};
+    // Who stops replication by hand and then loses the agent has nobody left to say `resume` to.
+    const bool by_hand = std::any_of(acts_.begin(), acts_.end(), [](const auto& act) { return act.second.starts_with("operator"); });
+    say(end_, kFreezes[below(by_hand ? 3 : 4)] + name);
+    but = " but " + name;
+  }
+  std::stable_sort(acts_.begin(), acts_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  double last = std::max(end_, calm_at_);
+  for (const auto& [at, what] : acts_) {
+    char time[32];
+    std::snprintf(time, sizeof time, "at %.4fs ", at);
+    story_.acts.push_back(time + what);
+    last = std::max(last, at);
+  }
+  char calm[64];
+  std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);
+  story_.ending = {calm + but,      "wait 3s", "load off", "expect within 90s whole",
+                   "expect within 110s data", "wait 1s", "expect rest for 8s", "expect within 150s data", "expect no growth for 2s"};
+}
+
+SeedStory Draw::story() {
+  set_stage();
+  std::vector<Fault> all = {&Draw::mysqld_killed, &Draw::mysqld_stopped, &Draw::mysqld_hangs,   &Draw::agent_killed,
+                            &Draw::agent_crashes, &Draw::agent_stopped,  &Draw::agent_pauses,   &Draw::host_pauses,
+                            &Draw::host_dies,     &Draw::both_die,       &Draw::network_cut,    &Draw::network_mute,
+                            &Draw::noise,         &Draw::applier_stalls, &Draw::operator_stops, &Draw::pause_ring,
+                            &Draw::writes};
+  std::vector<Fault> allowed;
+  for (const Fault fault : all) {
+    if (chance(40)) allowed.push_back(fault);
+  }
+  if (allowed.empty()) allowed.push_back(all[below(all.size())]);
+  const std::size_t faults = 1 + below(chance(70) ? 6 : 16);
+  for (std::size_t i = 0; i < faults; ++i) {
+    now_ = chance(30) && i > 0 ? std::min(end_, now_ + between(0, 0.05)) : between(0, end_);
+    (this->*allowed[below(allowed.size())])();
+  }
+  end_story();
+  return story_;
+}
+
+void append(std::string& text, const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) text += line + "\n";
+}
+
+}  // namespace
+
+std::string SeedStory::text() const {
+  std::string out;
+  append(out, stage);
+  append(out, acts);
+  append(out, ending);
+  return out;
+}
+
+SeedStory draw(std::uint64_t seed) {
+  return Draw(seed).story();
+}
+
+SeedStory draw_noise(std::uint64_t seed, double hours) {
+  SeedStory out;
+  const bool mysql = seed % 2 == 1;
+  out.stage = {std::string("flavor ") + (mysql ? "mysql" : "mariadb"), "seed " + std::to_string(seed),
+               "ring db1 db2 db3 db4"};
+  out.acts = {"at 1s loss 20%", "at 1s twice 10%", "at 1s late 200ms", "at 1s load every 10s"};
+  std::mt19937_64 random(seed);
+  double at = 2;
+  while (at < hours * 3600) {
+    const double span = 0.05 + static_cast<double>(random() % 1'950'000) / 1e6;  // up to silence - 0.5 s
+    char line[96];
+    std::snprintf(line, sizeof line, "at %.3fs pause %s db%d for %dms", at, random() % 2 == 0 ? "host" : "agent",
+                  static_cast<int>(1 + random() % 4), static_cast<int>(span * 1000));
+    out.acts.emplace_back(line);
+    at += span + 5 + static_cast<double>(random() % 50'000) / 1e3;
+  }
+  return out;
+}
+
+std::string complaint(const StoryResult& result) {
+  if (result.ok) return {};
+  const std::size_t c = result.failure.find("\n  C");
+  if (c != std::string::npos) return result.failure.substr(c + 3, 2);
+  const std::size_t from = result.failure.find(": ");
+  const std::size_t to = result.failure.find('\n');
+  return from == std::string::npos ? result.failure : result.failure.substr(from + 2, to - from - 2);
+}
+
+SeedStory shrink(SeedStory story, const std::string& wanted, std::size_t tries) {
+  const auto fails = [&](const SeedStory& shorter) {
+    return tries > 0 && tries-- > 0 && complaint(run_story("shrunk", shorter.text())) == wanted;
+  };
+  for (std::size_t piece = std::max<std::size_t>(1, story.acts.size() / 2); piece > 0; piece /= 2) {
+    for (std::size_t at = 0; at < story.acts.size();) {
+      SeedStory shorter = story;
+      const auto begin = shorter.acts.begin() + static_cast<std::ptrdiff_t>(at);
+      shorter.acts.erase(begin, begin + static_cast<std::ptrdiff_t>(std::min(piece, shorter.acts.size() - at)));
+      if (fails(shorter))
+        story = std::move(shorter);
+      else
+        at += piece;
+    }
+  }
+  return story;
+}
+
+}  // namespace ringagent::sim
