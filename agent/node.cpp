@@ -331,11 +331,10 @@ void Node::Impl::handle(const ServerGone& gone) {
 
 void Node::Impl::handle(const Ran& ran) {
   RepairOut out;
-  repair_.on_ran(ran, server_, now_, out);
+  repair_.on_ran(ran, server_, chain.head_id(), now_, out);
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
   for (HistoryEntry& entry : out.history) fx_->history.push_back(std::move(entry));
   for (LogLine& line : out.log) log(line.level, std::move(line.text));
-  if (out.made_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
   if (out.lifted_read_only) lifted_read_only();
   if (out.look) poll_due_ = now_;
 }

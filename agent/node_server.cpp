@@ -231,6 +231,8 @@ void Node::Impl::plan_repair() {
   const std::optional<NodeRecord> source = wanted_source();
   if (source) s.source = &*source;
   plan_ = reconcile(s);
+  // It was made writable by hand, or never was made read_only: the next read_only is not ours.
+  if (!s.server->read_only && plan_.deed != Deed::set_read_only && repair_.at_rest(now_)) set_marker("read_only", "");
   if (!plan_.needs_reseed.empty() && own_member()->in && unsafe_.empty()) {
     unsafe_ = plan_.needs_reseed;
     set_marker("unsafe", unsafe_);
@@ -267,7 +269,7 @@ void Node::Impl::run_repair() {
   RepairOut out;
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
   if (out.intent) set_marker("link", out.intent->text());
-  if (out.made_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
+  if (out.makes_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
   if (out.lifted_read_only) lifted_read_only();
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
   for (HistoryEntry& entry : out.history) {

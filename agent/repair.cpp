@@ -44,6 +44,7 @@ void Repair::begin(const Plan& plan, const LocalServer& server, const Head& head
     out.intent = Intent{plan.source, true, server.started_unix_s()};
     link_verified_ = false;
   }
+  out.makes_read_only = plan.deed == Deed::set_read_only;
   out.log.push_back({LogLevel::info, plan.why});
   if (!plan.drain) {
     run_next(server, now, out);
@@ -63,8 +64,9 @@ void Repair::run_next(const LocalServer& server, Time now, RepairOut& out) {
   out.run.push_back({++ticket_, plan_.statements[next_]});
 }
 
-void Repair::on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out) {
+void Repair::on_ran(const Ran& ran, const LocalServer& server, const Head& head, Time now, RepairOut& out) {
   if (state_ != State::running || ran.ticket != ticket_) return;
+  overtaken_ = overtaken_ || head != head_;
   touched_at_ = now;
   steps_.push_back({plan_.statements[next_].label, us(ran.took)});
   if (ran.error) {
@@ -84,7 +86,6 @@ void Repair::on_ran(const Ran& ran, const LocalServer& server, Time now, RepairO
 
 void Repair::finish(const LocalServer& server, Time now, RepairOut& out) {
   out.look = true;
-  if (plan_.deed == Deed::set_read_only) out.made_read_only = true;
   if (plan_.deed == Deed::lift_read_only) out.lifted_read_only = true;
   if (!starts_link(plan_.deed)) {
     done(now, out);

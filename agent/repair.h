@@ -21,7 +21,7 @@ namespace ringagent {
 struct RepairOut {
   std::vector<RunRequest> run;
   std::optional<Intent> intent;  // make it durable before `run`
-  bool made_read_only = false;   // the statement was answered: remember whose read_only it is
+  bool makes_read_only = false;  // remember whose read_only it is, durably, before `run`: it may take effect unanswered
   bool lifted_read_only = false;
   bool look = false;  // poll the server at once
   std::vector<HistoryEntry> history;
@@ -32,7 +32,7 @@ class Repair {
  public:
   // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing forbids acting.
   void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out);
-  void on_ran(const Ran& ran, const LocalServer& server, Time now, RepairOut& out);
+  void on_ran(const Ran& ran, const LocalServer& server, const Head& head, Time now, RepairOut& out);
 
   bool busy() const { return state_ != State::idle; }
   // Every event or heartbeat counts now: poll as often as is sensible.
@@ -41,11 +41,14 @@ class Repair {
   bool link_verified() const { return link_verified_; }
   void link_is_verified() { link_verified_ = true; }
   void link_unverified() { link_verified_ = false; }
+  // Nothing that this agent asked for can still take effect.
+  bool at_rest(Time now) const { return state_ == State::idle && now - touched_at_ > kLateEffect; }
   // Why the present plan does not get on, for status; "" if it does.
   const std::string& trouble() const { return trouble_; }
   Time next_due(Time now) const;
 
  private:
+  static constexpr Duration kLateEffect{10'000'000};  // well beyond lock_wait_timeout and the deadline of a statement
   enum class State { idle, draining, running, verifying };
 
   void begin(const Plan& plan, const LocalServer& server, const Head& head, Time now, RepairOut& out);
