@@ -162,6 +162,8 @@ class Node::Impl {
   std::optional<Time> quorum_lost_since_;
   std::optional<Time> votes_differ_since_;
   std::vector<NodeId> votes_wanted_;
+  std::vector<NodeId> voters_healthy_;  // what votes_wanted_ was worked out from: it changes rarely
+  std::uint64_t votes_epoch_ = 0;
 
   // Formation.
   std::map<std::string, HelloSeen> hellos_;
@@ -176,7 +178,7 @@ class Node::Impl {
   Duration objection_backoff_{0};
   std::string objection_;
   std::uint64_t nonce_ = 0;
-  Time ring_due_{0};
+  Time ring_due_ = Time::max();
   std::deque<PendingCanvass> canvasses_;
   std::deque<PendingCommand> commands_;
   std::optional<Time> paused_since_;  // the head's pause, as counted here
@@ -203,7 +205,7 @@ class Node::Impl {
   std::optional<Time> foreign_since_;
   std::string foreign_;
   std::uint64_t acted_epoch_ = 0;
-  NodeRecord published_;
+  NodeRecord published_urgent_;
   Time published_at_{0};
   bool leaving_ = false;
   std::uint64_t repoints_ = 0;

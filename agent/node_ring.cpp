@@ -206,11 +206,18 @@ void Node::Impl::look_around() {
 // Since when the same other votes have been wanted. Who cannot ask a majority wants nothing: what it missed meanwhile is
 // no reason to change anything the moment it is back.
 void Node::Impl::note_votes(const View& v) {
+  if (!v.confirmed) {
+    votes_epoch_ = 0;
+    return votes_differ_since_.reset();
+  }
+  std::vector<NodeId> healthy = healthy_agents(v);
+  if (healthy == voters_healthy_ && v.config->epoch == votes_epoch_) return;
+  voters_healthy_ = std::move(healthy);
+  votes_epoch_ = v.config->epoch;
   Config wanted = *v.config;
-  assign_votes(wanted, healthy_agents(v));
+  assign_votes(wanted, voters_healthy_);
   std::vector<NodeId> now_wanted = voters(wanted);
-  const bool differ = v.confirmed && now_wanted != voters(*v.config);
-  if (!differ) {
+  if (now_wanted == voters(*v.config)) {
     votes_differ_since_.reset();
   } else if (!votes_differ_since_ || now_wanted != votes_wanted_) {
     votes_differ_since_ = now_;

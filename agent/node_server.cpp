@@ -25,19 +25,15 @@ TlsMode tls_of(const std::string& text) {
 }
 
 // What everybody should know at once if it changes; positions and ages may wait.
-bool urgent(const NodeRecord& before, const NodeRecord& after) {
-  NodeRecord a = before;
-  NodeRecord b = after;
-  for (NodeRecord* r : {&a, &b}) {
-    r->version = {};
-    r->executed.clear();
-    r->purged.clear();
-    r->binlog_file.clear();
-    r->binlog_pos = 0;
-    r->rejoin_in_ms = 0;
-    for (LinkFact& link : r->links) link.heard_ms = link.heard_ms == 0 ? 0 : 1;
-  }
-  return a != b;
+NodeRecord urgent_part(NodeRecord record) {
+  record.version = {};
+  record.executed.clear();
+  record.purged.clear();
+  record.binlog_file.clear();
+  record.binlog_pos = 0;
+  record.rejoin_in_ms = 0;
+  for (LinkFact& link : record.links) link.heard_ms = link.heard_ms == 0 ? 0 : 1;
+  return record;
 }
 
 }  // namespace
@@ -432,10 +428,10 @@ void Node::Impl::lint() {
 void Node::Impl::publish() {
   if (chain.head() == nullptr) return;
   NodeRecord record = own_record();
-  const bool now = urgent(published_, record);
-  if (!now && now_ - published_at_ < kPublishPeriod) return;
-  const bool changed = facts_.publish(record, now_);
-  published_ = std::move(record);
+  NodeRecord urgent = urgent_part(record);
+  if (urgent == published_urgent_ && now_ - published_at_ < kPublishPeriod) return;
+  const bool changed = facts_.publish(std::move(record), now_);
+  published_urgent_ = std::move(urgent);
   published_at_ = now_;
   if (changed) push_record();
 }

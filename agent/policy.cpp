@@ -107,6 +107,10 @@ LinkVerdict verdict(const LinkWord& word, Duration quiet_enough) {
   return {};
 }
 
+bool says_well(const NodeRecord& record) {
+  return record.unsafe.empty() && record.health != MysqlHealth::down && record.health != MysqlHealth::hung;
+}
+
 // Its own agent says what is wrong with its server.
 Hearing hear_own_agent(const View& view, const PeerView& accused, const LinkWord& word) {
   const NodeRecord& record = *accused.record;
@@ -153,10 +157,10 @@ bool is_headless(const View& view, const NodeId& id, const PeerView& p) {
 Hearing hear(const View& view, const NodeId& accused) {
   const PeerView* p = peer(view, accused);
   if (p == nullptr) return {};
+  const bool by_own_agent = accused == view.self || (agent_answers(*p) && !p->ping_unanswered);
+  if (by_own_agent && (p->record == nullptr || says_well(*p->record))) return {};
   const LinkWord word = link_word(view, accused, *p);
-  if (accused == view.self || (agent_answers(*p) && !p->ping_unanswered)) {
-    return p->record == nullptr ? Hearing{} : hear_own_agent(view, *p, word);
-  }
+  if (by_own_agent) return hear_own_agent(view, *p, word);
   // It may have told of its server's death with its last breath.
   if (p->record != nullptr && p->silent_for < view.silence && p->record->health != MysqlHealth::up) {
     const Hearing told = hear_own_agent(view, *p, word);

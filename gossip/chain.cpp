@@ -76,7 +76,11 @@ std::size_t Chain::quorum() const {
 }
 
 std::optional<NodeId> Chain::own_acceptor() const {
-  const NodeId id = head_ ? state_.self : formation_acceptor(settings_.cluster, settings_.name);
+  if (head_) {
+    const Member* me = head_->find(state_.self);
+    return me != nullptr && me->vote ? std::optional(state_.self) : std::nullopt;
+  }
+  const NodeId id = formation_acceptor(settings_.cluster, settings_.name);
   const std::vector<NodeId> all = acceptors();
   if (std::find(all.begin(), all.end(), id) == all.end()) return std::nullopt;
   return id;
@@ -542,8 +546,9 @@ void Chain::tick(Time now, ChainOut& out) {
 
 // When it is this voter's turn to finish what it has accepted.
 Time Chain::finish_due() const {
+  if (proposal_ || !head_ || !accepted_since_) return Time::max();
   const auto self = own_acceptor();
-  if (proposal_ || !head_ || !accepted_since_ || !self) return Time::max();
+  if (!self) return Time::max();
   const std::vector<NodeId> all = acceptors();
   const auto rank = std::find(all.begin(), all.end(), *self) - all.begin();
   return *accepted_since_ + kFinishAfter + rank * kFinishPerRank;

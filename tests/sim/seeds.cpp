@@ -161,13 +161,13 @@ void Draw::set_stage() {
   }
   mysql_ = chance(50);
   story_.stage = {std::string("flavor ") + (mysql_ ? "mysql" : "mariadb"), "seed " + std::to_string(seed_),
-                  "set settle 200ms", "set silence " + span(chance(70) ? 2.5 : between(1, 4)),
+                  "rest " + span(short_or_long(0.3, 6)), "set settle 200ms", "set silence " + span(chance(70) ? 2.5 : between(1, 4)),
                   "set hung_after " + span(chance(70) ? 3 : between(1, 4)), "set replay_max_age 0s"};
   if (chance(10)) story_.stage.push_back("set grace 500ms");
   if (chance(10)) story_.stage.push_back("set on_quorum_loss read_only");
   story_.stage.push_back(opening);
   story_.stage.emplace_back("allow epochs");
-  end_ = between(2, 25);
+  end_ = short_or_long(1, 16);
   if (opening[0] != 'r' || opening[1] != 'i') {
     for (const std::string& name : names_) say(between(0, 1), "start agent " + name);
   }
@@ -196,7 +196,7 @@ void Draw::end_story() {
   char calm[64];
   std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);
   story_.ending = {calm + but,      "wait 3s", "load off", "expect within 90s whole",
-                   "expect within 110s data", "wait 1s", "expect rest for 8s", "expect within 150s data", "expect no growth for 2s"};
+                   "expect within 110s data", "wait 1s", "expect rest for 5s", "expect within 150s data", "expect no growth for 1s"};
 }
 
 SeedStory Draw::story() {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kOpeningLimit = 30s;
 constexpr Duration kRest = 6s;        // after the opening: looks and round trips have been measured
+constexpr Duration kLookAgain = 20ms; // at what is dear to look at
 constexpr std::size_t kSeenMax = 60;  // lines of a failure
 
 std::string names(const Config& config, const std::vector<NodeId>& ids) {
@@ -63,6 +64,7 @@ class Player {
   std::size_t opening_ = 0;
   std::size_t next_epoch_ = 0;  // everything before this in the trace has been matched
   bool allow_epochs_ = false;
+  Duration rest_ = kRest;
   std::string wrong_;  // why the last expectation is not true yet
 };
 
@@ -73,6 +75,8 @@ bool Player::set_stage(const Words& words) {
     options_.flavor = words.at(1) == "mysql" ? Flavor::mysql : Flavor::mariadb;
   else if (words[0] == "seed")
     options_.seed = std::strtoull(words.at(1).c_str(), nullptr, 10);
+  else if (words[0] == "rest")
+    rest_ = duration(words.at(1));
   else if (words[0] != "set")
     return false;
   if (words[0] != "set") return true;
@@ -111,7 +115,7 @@ void Player::open_ring() {
   for (const std::string& name : options_.names) world_->start_agent(name);
   const bool whole = world_->run_until([this] { return world_->wrong_with_ring().empty(); }, kOpeningLimit);
   if (!whole) throw Failure{"the ring was not formed: " + world_->wrong_with_ring()};
-  world_->run_until(world_->now() + kRest);
+  world_->run_until(world_->now() + rest_);
   if (!world_->wrong_with_ring().empty()) throw Failure{"the ring did not stay formed: " + world_->wrong_with_ring()};
 }
 
@@ -268,8 +272,17 @@ void Player::expect(Words words) {
     words.erase(words.begin(), words.begin() + 2);
   }
   wrong_.clear();
-  const Duration left = std::max(Duration{0}, marked_at_ + span - world_->now());
-  if (!world_->run_until([&] { return came_true(words); }, left)) {
+  const Time last = std::max(world_->now(), marked_at_ + span);
+  const bool dear = words[0] == "data" || words[0] == "whole";
+  bool came = came_true(words);
+  while (!came && world_->now() < last) {
+    const Duration left = last - world_->now();
+    if (dear)
+      world_->run_until(world_->now() + std::min(left, kLookAgain)), came = came_true(words);
+    else
+      came = world_->run_until([&] { return came_true(words); }, left);
+  }
+  if (!came) {
     throw Failure{wrong_.empty() ? "it did not come true" : wrong_};
   }
 }

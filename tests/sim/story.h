@@ -12,7 +12,7 @@
 // read it without knowing the code; `run_story` plays it in a World.
 //
 // The first lines set the stage (`flavor mysql`, `seed 7`, `set silence 2s`), one line opens it:
-//   ring db1 db2 db3 db4       formed, linked, at rest for some seconds; time 0 is then
+//   ring db1 db2 db3 db4       formed, linked, at rest for some seconds (`rest 2s`: so many); time 0 is then
 //   fresh db1 db2 db3 db4      empty servers, up; agents not started
 //   running db1 db2 db3 db4    servers that run as a ring, in this order; agents not started
 // Then what happens, at once or `at 3s ...`; `wait 2s` lets time pass:
