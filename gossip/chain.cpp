@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gossip/codec.h"
+
 namespace ringagent {
 namespace {
 
@@ -583,6 +585,28 @@ std::string Chain::marker(const std::string& key) const {
     if (name == key) return value;
   }
   return {};
+}
+
+std::string Chain::fingerprint(Time now) const {
+  std::string out = encode(state_);
+  const auto add = [&out](std::string_view part) { (out += std::to_string(part.size()) + ":") += part; };
+  const auto add_ids = [&add](const auto& ids) {
+    add(std::to_string(ids.size()));
+    for (const NodeId& id : ids) add(id.str());
+  };
+  add(broken_);
+  for (const bool is : {confirmed_, accepted_since_.has_value(), now < pull_due_}) add(is ? "yes" : "no");
+  add(std::to_string(confirm_nonce_));
+  add_ids(confirmed_by_);
+  if (!proposal_) return out;
+  add(canonical_bytes(proposal_->next));
+  if (!proposal_->proposer) return out;
+  const Proposer& proposer = *proposal_->proposer;
+  add(std::to_string(static_cast<int>(proposer.phase())));
+  add(encode(Message{{}, Accept{proposer.instance(), proposer.ballot(), proposer.value()}}));
+  add(encode(Message{{}, Accept{proposer.instance(), proposer.inherited_ballot(), proposer.inherited().value_or("")}}));
+  add_ids(proposer.missing());
+  return out;
 }
 
 }  // namespace ringagent

@@ -79,6 +79,9 @@ class Chain {
   void set_marker(const std::string& key, const std::string& value, ChainOut& out);
   std::string marker(const std::string& key) const;
 
+  // All that the next steps depend on, but for jitter and the length of waits: for a search that must know equal chains.
+  std::string fingerprint(Time now) const;
+
  private:
   struct Proposal {
     std::optional<Proposer> proposer;  // none while backing off

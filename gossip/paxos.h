@@ -48,7 +48,8 @@ class Proposer {
   // caller calls `start_accepting` with it or with its own.
   bool on_promise(const Promise& promise);
   const std::optional<std::string>& inherited() const { return inherited_; }
-  std::vector<Candidate> candidates() const;  // of the promises; formation only
+  const Ballot& inherited_ballot() const { return inherited_ballot_; }  // in which that value was accepted
+  std::vector<Candidate> candidates() const;                            // of the promises; formation only
   void start_accepting(std::string value);
   const std::string& value() const { return value_; }
 
