@@ -31,7 +31,8 @@ std::string Key::example() const {
 }
 
 void Key::wrong_at(std::size_t line, const std::string& text) const {
-  findings_->faults.push_back({line, label_ + ": " + text});
+  // A value may be quoted in it: no value makes two lines of a fault, or talks to a terminal.
+  findings_->faults.push_back({line, label_ + ": " + shown(text)});
   findings_->unsound.insert(label_);
 }
 

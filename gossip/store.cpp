@@ -152,6 +152,10 @@ Store::Found Store::read_slot(const std::string& path) {
   if (header->substr(kChecksumBytes, kMagic.size()) != kMagic) return bad("not a state file");
   const std::uint64_t length = number_at(*header, 56, 8);
   if (length > kStateBytesMax) return bad("its length is wrong");
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) return bad(std::strerror(errno));
+  // Before it is read, so that a length that is only damage does not cost that much memory.
+  if (static_cast<std::uint64_t>(info.st_size) < kSlotHeaderBytes + length) return bad("cut short");
   const auto payload = read_up_to(file.fd(), length, kSlotHeaderBytes);
   if (!payload) return bad(std::strerror(errno));
   if (payload->size() < length) return bad("cut short");

@@ -200,8 +200,15 @@ Result<void> absorb_identity(const Rows& rows, ServerState& state) {
   if (!uptime || !rows.at(0, "server_id") || !rows.at(0, "now"))
     return fail("the server did not tell its server_id and uptime (is performance_schema off?)");
   read_identity(rows, state);
-  state.uptime_s = to_number<std::uint64_t>(*uptime);
-  state.started_unix_s = to_number<std::int64_t>(rows.text(0, {"now"})) - static_cast<std::int64_t>(state.uptime_s);
+  const auto now = to_number<std::int64_t>(rows.text(0, {"now"}));
+  const auto uptime_s = to_number<std::uint64_t>(*uptime);
+  // Unsigned: where the clock was set back behind the start, the server's uptime is below zero and comes as 2^64 less.
+  const auto started = static_cast<std::int64_t>(static_cast<std::uint64_t>(now) - uptime_s);
+  if (now < 0 || started < 0)
+    return fail("the server's clock and uptime contradict each other: it is " + rows.text(0, {"now"}) +
+                " and it runs for " + *uptime + " s");
+  state.uptime_s = uptime_s;
+  state.started_unix_s = started;
   return {};
 }
 

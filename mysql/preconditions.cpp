@@ -171,12 +171,11 @@ void Inspector::applier() {
   if (mode && is(mode, {"IDEMPOTENT"}))
     error("slave_exec_mode_idempotent", "H14", "slave_exec_mode is IDEMPOTENT: conflicts vanish without a trace.",
           "SET GLOBAL slave_exec_mode = 'STRICT', and the same in the server's config.");
-  const double workers = number(var("replica_parallel_workers", "slave_parallel_workers"));
+  const std::string* workers = var("replica_parallel_workers", "slave_parallel_workers");
   const std::string* order = var("replica_preserve_commit_order", "slave_preserve_commit_order");
-  if (!mariadb() && workers > 1 && off(order))
+  if (!mariadb() && number(workers) > 1 && off(order))
     warn("commit_order_off", "H12",
-         "replica_preserve_commit_order is off with " + std::to_string(static_cast<int>(workers)) +
-             " workers: readers see an order that never was.",
+         "replica_preserve_commit_order is off with " + *workers + " workers: readers see an order that never was.",
          "STOP REPLICA SQL_THREAD; SET GLOBAL replica_preserve_commit_order = ON; START REPLICA SQL_THREAD, "
          "and the "
          "same in the server's config.");

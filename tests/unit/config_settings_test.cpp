@@ -401,6 +401,21 @@ TEST_CASE("settings: a file that is no TOML has one fault, where it breaks") {
   CHECK_FALSE(parse_settings("", machine()));
 }
 
+TEST_CASE("settings: a letter that TOML has no place for is a fault of the file, not of the agent") {
+  for (const char* text : {"\n[:]\n", "\n[[[gossip]]]\n", "\nnode = \xc3\xa4\n", "\n\xc2\xa7\n"}) {
+    const auto refused = parse_settings(text, machine());
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().at(0).line == 2);
+    CHECK(has(refused.error().at(0).text, "this is no TOML: "));
+  }
+  CHECK(accepted({"hooks.state_file = \"\"\"\\\n\xc2\xa7\"\"\""}).state_file == "\xc2\xa7");
+}
+
+TEST_CASE("settings: a value that is quoted in a fault does not break its line") {
+  CHECK(has(fault({"gossip.listen = \"db1\\n\\u001b[2J:7\""}), "\"db1??[2J:7\""));
+  CHECK(has(fault({"failure.silence = \"3\\ns\""}), "\"3?s\""));
+}
+
 TEST_CASE("settings: whatever is done to the file, it is read or refused") {
   const std::string whole =
       file({"ring.initial = [\"db1\", \"db2\"]", "mysql.port = 3306", "mysql.host = \"h\"", "gossip.insecure = false"});

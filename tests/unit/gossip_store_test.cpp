@@ -224,6 +224,28 @@ TEST_CASE("store: one slot that is lost, empty or something else entirely is mad
   }
 }
 
+TEST_CASE("store: a length that is only damage costs no memory") {
+  const Directory d;
+  const Life life = live(d);
+  std::string damaged = life.slot_a;
+  damaged[60] = '\x09';  // 150 MB, which a state may have
+  put(d.slot(life.index_a), damaged);
+  const auto peak_kb = [] {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    return used.ru_maxrss;
+  };
+  CHECK(in_child([&] {
+          const auto before = peak_kb();
+          return open(d).has_value() && peak_kb() - before < 64 * 1024 ? 0 : 1;
+        }) == 0);
+  put(d.slot(life.index_a), damaged);
+  std::vector<std::string> log;
+  CHECK(opened(d, &log).state == life.b);
+  REQUIRE(log.size() == 1);
+  CHECK(log[0].find("cut short; restored from its mirror") != std::string::npos);
+}
+
 TEST_CASE("store: with both slots damaged the node refuses and says what to do") {
   Directory d;
   const Life life = live(d);

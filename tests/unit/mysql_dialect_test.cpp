@@ -321,6 +321,21 @@ TEST_CASE("mysql/dialect: who the server is, and since when") {
   CHECK(state.uptime_s == 100);
   CHECK(state.started_unix_s == 1'800'000'000);
   CHECK(!mysql().absorb({Query::What::identity, ""}, Rows{}, state));  // performance_schema is off
+  // The clock was set back by 60 s, 10 s after the start.
+  const Cells set_back = {{"now", "1800000050"}, {"uptime", "18446744073709551566"}};
+  REQUIRE(mariadb().absorb({Query::What::identity, ""}, rows({with(identity, set_back)}), state));
+  CHECK(state.started_unix_s == 1'800'000'100);
+}
+
+TEST_CASE("mysql/dialect: a clock that cannot be is refused, and what was known stays") {
+  using Clock = std::pair<const char*, const char*>;  // now, uptime
+  for (const auto& [now, uptime] : {Clock{"-9223372036854775808", "1"}, Clock{"-1", "0"}, Clock{"99", "100"}}) {
+    ServerState state;
+    state.started_unix_s = 7;
+    const Cells identity = {{"server_id", "2"}, {"now", now}, {"uptime", uptime}};
+    CHECK(!mysql().absorb({Query::What::identity, ""}, rows({identity}), state));
+    CHECK(state.started_unix_s == 7);
+  }
 }
 
 TEST_CASE("mysql/dialect: read_only in all the words that servers have for it") {

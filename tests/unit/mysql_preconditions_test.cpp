@@ -160,6 +160,17 @@ TEST_CASE("mysql/preconditions: what makes a server less safe is a warning") {
   }
 }
 
+TEST_CASE("mysql/preconditions: a number is told as the server tells it, whatever it is") {
+  ServerState state = good_mysql();
+  set(state, "replica_preserve_commit_order", "OFF");
+  for (const char* workers : {"4", "1e300", "inf"}) {
+    set(state, "replica_parallel_workers", workers);
+    const auto found = preconditions(state, RingView{});
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].text.find(std::string(" with ") + workers + " workers") != std::string::npos);
+  }
+}
+
 TEST_CASE("mysql/preconditions: a domain and an id of its own") {
   ServerState state = good_mariadb();
   state.domain_id = 0;
