@@ -188,6 +188,7 @@ void Node::Impl::take(ChainOut out) {
 
 void Node::Impl::on_adopted(const Config& config) {
   const bool forming = config.epoch == 1;
+  const bool stranger = !std::exchange(knows_ring_, true);  // until now this agent had no ring
   std::vector<NodeId> ids;
   std::vector<SwimPeer> peers;
   const auto up = upstream(config, self());
@@ -213,11 +214,12 @@ void Node::Impl::on_adopted(const Config& config) {
   if (settling_since_ && own_member() && own_member()->in) settling_since_.reset();
   ++epochs_;
 
-  if (forming && server_.up() && server_.link() != nullptr && server_.link()->io != IoState::stopped) {
-    // Adoption: this server was in a running ring before anybody asked us. Nothing is to be done to it.
+  if (stranger && server_.up() && server_.link() != nullptr && server_.link()->io != IoState::stopped) {
+    // Adoption: this server was in a running ring before anybody asked us, or before we lost our memory of it. Nothing is to
+    // be done to it.
     adopted_ = true;
-    start_checked_ = true;
-    set_marker("checked", std::to_string(server_.started_unix_s()));
+    start_checked_ = forming;
+    if (forming) set_marker("checked", std::to_string(server_.started_unix_s()));
     set_marker("adopted", std::to_string(server_.started_unix_s()));
     set_marker("read_only", "");
   }

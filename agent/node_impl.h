@@ -62,6 +62,7 @@ class Node::Impl {
 
   // ---- node_ring.cpp
   void on_hello(const Packet& packet, const Hello& hello);
+  void on_applicant(const Packet& packet, const Hello& hello);
   void say_hello();
   void try_to_form();
   View view() const;
@@ -124,6 +125,7 @@ class Node::Impl {
     std::uint64_t nonce = 0;
     Time canvass_began{0};
     Time resend_due{0};
+    std::optional<NodeId> needed;  // must_concur
     std::map<NodeId, CanvassAnswer> answers;
   };
   struct PendingCanvass {
@@ -166,6 +168,7 @@ class Node::Impl {
   std::uint64_t votes_epoch_ = 0;
 
   // Formation.
+  bool knows_ring_ = false;
   std::map<std::string, HelloSeen> hellos_;
   Time hello_due_{0};
   std::optional<Time> formable_since_;
@@ -191,7 +194,8 @@ class Node::Impl {
   bool start_checked_ = false;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
   Time recheck_due_{0};
-  std::vector<NodeRecord> accusers_;  // they seem to have more of this server than itself; to be held against a newer look
+  std::vector<NodeRecord>
+      accusers_;  // they seem to have more of this server than itself; to be held against a newer look
   Time accused_at_{0};
   Time lint_due_{0};
   std::string unsafe_;

@@ -55,11 +55,7 @@ void Node::Impl::say_hello() {
 void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
   if (chain.head() != nullptr) {
     const Member* member = chain.head()->find(packet.from);
-    if (member == nullptr) {
-      log(LogLevel::warning, "an agent that calls itself " + hello.candidate.name + " at " + packet.address.str() +
-                                 " asks to form a ring that exists already, and is no member of it");
-      return;
-    }
+    if (member == nullptr) return on_applicant(packet, hello);
     Outgoing outgoing;
     outgoing.to = packet.from;
     outgoing.address = hello.candidate.gossip;
@@ -80,6 +76,22 @@ void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
     return;
   }
   hellos_[hello.candidate.name] = {hello, now_, packet.address};
+}
+
+// There is a ring, and an agent that is no member of it asks to form one: perhaps a member without its memory.
+void Node::Impl::on_applicant(const Packet& packet, const Hello& hello) {
+  const std::string& name = hello.candidate.name;
+  const Member* member = chain.head()->find(name);
+  if (member == nullptr || hello.candidate.id != packet.from) {
+    log(LogLevel::warning, "an agent that calls itself " + name + " at " + packet.address.str() +
+                               " asks to form a ring that exists already, and is no member of it");
+    return;
+  }
+  hellos_[name] = {hello, now_, packet.address};
+  const std::string why = impostor(view(), member->id, hello);
+  if (!why.empty())
+    log(LogLevel::warning, "an agent at " + packet.address.str() + " calls itself " + name +
+                               " and has another id; it is not taken in: " + why);
 }
 
 void Node::Impl::try_to_form() {
@@ -140,6 +152,11 @@ View Node::Impl::view() const {
   v.replay_max_age = settings.replay_max_age;
   v.link = link_says();
   v.link_quiet_for = server_.link_quiet_for(now_);
+  for (const auto& [name, seen] : hellos_) {
+    const Member* member = v.config->find(name);
+    if (member != nullptr && member->id != seen.hello.candidate.id && now_ - seen.at <= kHelloFresh)
+      v.applicants.emplace(member->id, seen.hello);
+  }
   for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
   for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
   for (const Member& member : v.config->members) {
@@ -267,6 +284,7 @@ void Node::Impl::start_canvass() {
   c.nonce = ++nonce_;
   c.canvass_began = now_;
   c.resend_due = now_;
+  c.needed = must_concur(view(), c.wish);
   c.answers.clear();
 }
 
@@ -291,7 +309,9 @@ void Node::Impl::judge_canvass() {
       if (const NodeRecord* record = facts_.find(item.node)) about.records.push_back(*record);
     }
     const Instance instance{head.generation, head.epoch, chain.head_id().hash};
-    for (const NodeId& voter : voters(head)) {
+    std::vector<NodeId> asked = voters(head);
+    if (c.needed && std::find(asked.begin(), asked.end(), *c.needed) == asked.end()) asked.push_back(*c.needed);
+    for (const NodeId& voter : asked) {
       if (voter == self() || c.answers.count(voter) > 0) continue;
       if (!about.records.empty()) send(voter, about);
       send(voter, Canvass{c.nonce, instance, c.wish.items});
@@ -301,7 +321,7 @@ void Node::Impl::judge_canvass() {
 
   std::size_t concur = 0;
   for (const auto& [id, answer] : c.answers) {
-    if (answer.opinion == Opinion::concur) ++concur;
+    if (answer.opinion == Opinion::concur && head.find(id)->vote) ++concur;
     if (answer.opinion != Opinion::object) continue;
     objection_ = name_of(id) + " objects: " + answer.why;
     log(LogLevel::info, "not proposed: " + c.wish.next.reason + ": " + objection_);
@@ -315,6 +335,7 @@ void Node::Impl::judge_canvass() {
   // Where a member is only believed dead because nothing is heard of it, every voter that lives is given its say.
   const bool hearsay = names_self(c.wish.items, Evidence::silent) || names_self(c.wish.items, Evidence::refused);
   if (concur < majority(head)) return;
+  if (c.needed && (c.answers.count(*c.needed) == 0 || c.answers[*c.needed].opinion != Opinion::concur)) return;
   if (hearsay && c.answers.size() < voters(head).size() && now_ - c.canvass_began < kCanvassPatience) return;
   ChainOut out = chain_out();
   chain.propose(c.wish.next, now_, out);
@@ -325,7 +346,7 @@ void Node::Impl::judge_canvass() {
 void Node::Impl::on_canvass_answer(const NodeId& from, const CanvassAnswer& answer) {
   if (!campaign_ || !campaign_->canvassing || answer.nonce != campaign_->nonce) return;
   const Member* member = chain.head()->find(from);
-  if (member != nullptr && member->vote) campaign_->answers[from] = answer;
+  if (member != nullptr && (member->vote || campaign_->needed == from)) campaign_->answers[from] = answer;
 }
 
 void Node::Impl::on_canvass(const NodeId& from, const Canvass& canvass) {

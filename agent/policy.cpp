@@ -154,11 +154,30 @@ bool is_headless(const View& view, const NodeId& id, const PeerView& p) {
   return source != nullptr && !source->in && source->id != *up;
 }
 
+// Its successor's agent is silent, and that successor follows somebody else, as far as is known: it died just when it should
+// have moved. What `id` writes reaches nobody; out of the ring it is read_only. For how long that agent has been silent.
+std::optional<Duration> unfollowed_for(const View& view, const NodeId& id) {
+  const auto followers = downstream(*view.config, id);
+  if (followers.empty() || followers.front() == view.self || view.up_for < view.silence) return std::nullopt;
+  const Member* successor = view.config->find(followers.front());
+  const PeerView* p = peer(view, successor->id);
+  if (!successor->in || p == nullptr || !p->ping_unanswered || p->record == nullptr || p->record->links.empty())
+    return std::nullopt;
+  const NodeId& follows = p->record->links.front().source;
+  const Member* source = view.config->find(follows);
+  if (follows == id || source == nullptr || !source->in) return std::nullopt;  // out: then the successor is headless
+  return p->silent_for;
+}
+
 Hearing hear(const View& view, const NodeId& accused) {
   const PeerView* p = peer(view, accused);
   if (p == nullptr) return {};
   const bool by_own_agent = accused == view.self || (agent_answers(*p) && !p->ping_unanswered);
-  if (by_own_agent && (p->record == nullptr || says_well(*p->record))) return {};
+  if (by_own_agent && (p->record == nullptr || says_well(*p->record))) {
+    const auto unfollowed = unfollowed_for(view, accused);
+    if (!unfollowed) return {};
+    return {Charge{Evidence::unfollowed, std::max(Duration{0}, view.silence / 2 - *unfollowed)}, false};
+  }
   const LinkWord word = link_word(view, accused, *p);
   if (by_own_agent) return hear_own_agent(view, *p, word);
   // It may have told of its server's death with its last breath.
@@ -278,6 +297,9 @@ std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
         break;
       case Evidence::headless:
         out += " is out: its agent is silent, so it cannot follow a new upstream";
+        break;
+      case Evidence::unfollowed:
+        out += " is out: the agent of its successor is silent, so nobody makes that one follow it";
         break;
       case Evidence::returned:
         out += " is back";
@@ -409,6 +431,29 @@ std::optional<Wish> wish_return(const View& view) {
   return wish;
 }
 
+// A member that has lost its state directory keeps its place, whether it is in or not.
+std::optional<Wish> wish_replacement(const View& view) {
+  for (const auto& [id, applicant] : view.applicants) {
+    if (!impostor(view, id, applicant).empty()) continue;
+    Config next = successor_of(*view.config);
+    Member& member = *next.find(id);
+    const Candidate& candidate = applicant.candidate;
+    member.id = candidate.id;
+    member.gossip = candidate.gossip;
+    member.mysql = candidate.mysql;
+    std::vector<NodeId> healthy = healthy_agents(view);
+    healthy.push_back(candidate.id);
+    assign_votes(next, healthy);
+    next.reason = member.name + " has lost its state directory and takes its place under a new id";
+    next.evidence_class = to_string(Evidence::replaced);
+    next.proposer = name_of(*view.config, view.self);
+    Wish wish{{CanvassItem{id, Evidence::replaced}}, std::move(next), Duration{0}, 0};
+    wish.rank = rank(view, id, {id});
+    return wish;
+  }
+  return std::nullopt;
+}
+
 std::optional<Wish> wish_votes(const View& view) {
   if (view.votes_differ_for < std::min(kVotesDiffer, kVotesDifferUrgent)) return std::nullopt;
   Config next = successor_of(*view.config);
@@ -508,9 +553,33 @@ Decision decide(const View& view) {
   out.probe = removals.probe;
   out.look_again = removals.next_ripe;
   out.wish = wish_removal(view, removals);
+  if (!out.wish) out.wish = wish_replacement(view);
   if (!out.wish) out.wish = wish_return(view);
   if (!out.wish) out.wish = wish_votes(view);
   return out;
+}
+
+std::string impostor(const View& view, const NodeId& id, const Hello& applicant) {
+  const Member* member = view.config->find(id);
+  const PeerView* p = peer(view, id);
+  if (member == nullptr || p == nullptr) return "there is no such member";
+  if (id == view.self) return "that is my own name";
+  if (p->silent_for < view.silence) return member->name + " itself answers: is the other one a copy of its machine?";
+  const Candidate& c = applicant.candidate;
+  if (c.role != member->role)
+    return "its role is " + std::string(to_string(c.role)) + ", the member's " + to_string(member->role);
+  if (member->role == Role::witness) return {};
+  if (c.server_id != member->server_id || c.server_uuid != member->server_uuid)
+    return "its server has another identity than the member's (server_id " + std::to_string(member->server_id) + ")";
+  return {};
+}
+
+std::optional<NodeId> must_concur(const View& view, const Wish& wish) {
+  const CanvassItem& first = wish.items.front();
+  if (first.evidence != Evidence::returned) return std::nullopt;
+  const std::vector<NodeId> followers = downstream(wish.next, first.node);
+  if (followers.empty() || followers.front() == view.self) return std::nullopt;
+  return followers.front();
 }
 
 Judgement judge(const View& view, const CanvassItem& item) {
@@ -551,6 +620,18 @@ Judgement judge(const View& view, const CanvassItem& item) {
         return {Opinion::object, "my link to " + name + " is alive", false};
       }
       return {Opinion::concur, "", false};
+    case Evidence::replaced: {
+      const auto applicant = view.applicants.find(item.node);
+      if (applicant == view.applicants.end())
+        return {Opinion::abstain, "no agent has presented that name to me", false};
+      const std::string why = impostor(view, item.node, applicant->second);
+      return why.empty() ? Judgement{Opinion::concur, "", false} : Judgement{Opinion::object, why, false};
+    }
+    case Evidence::unfollowed: {
+      const auto unfollowed = unfollowed_for(view, item.node);
+      if (unfollowed && *unfollowed >= view.silence / 2) return {Opinion::concur, "", false};
+      return {Opinion::object, "the agent of " + name + "'s successor answered me lately", false};
+    }
     case Evidence::returned: {
       if (!usable(view, item.node)) return {Opinion::object, name + " is not usable as I see it", false};
       const std::string held = held_back(view, item.node);

@@ -51,6 +51,8 @@ struct View {
   Duration votes_differ_for{0};       // how long the wanted voters have differed from the config's
   std::map<NodeId, Duration> in_for;  // how long each has been in (or out), as far as I know
   std::map<NodeId, Duration> out_for;
+  // By member: an agent without a ring that presents its name under another id, and was heard of lately.
+  std::map<NodeId, Hello> applicants;
 
   Duration silence{0};
   Duration hung_after{0};
@@ -74,6 +76,10 @@ struct Decision {
 };
 Decision decide(const View& view);
 
+// Whose consent the wish needs besides that of a majority, whether it votes or not: the successor of one that returns must
+// be there to follow it.
+std::optional<NodeId> must_concur(const View& view, const Wish& wish);
+
 // A voter's answer to one item of a canvass. `probe`: first ask the port of the item's node.
 struct Judgement {
   Opinion opinion = Opinion::abstain;
@@ -81,6 +87,10 @@ struct Judgement {
   bool probe = false;
 };
 Judgement judge(const View& view, const CanvassItem& item);
+
+// Why an agent that presents the name of `member` under a new id must not take its place, or "": then it is that member with
+// its state directory lost.
+std::string impostor(const View& view, const NodeId& member, const Hello& applicant);
 
 // Members whose agent answers, as far as `view` knows: the ones that may vote.
 std::vector<NodeId> healthy_agents(const View& view);

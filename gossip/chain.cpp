@@ -436,6 +436,8 @@ void Chain::handle(const NodeId&, const Decided& m, Time now, ChainOut& out) {
   for (std::size_t i = 0; i < m.configs.size(); ++i) {
     const auto config = parse_config(m.configs[i]);
     if (!config) continue;
+    const bool before_my_time = !head_ && config->find(state_.self) == nullptr && i + 1 < m.configs.size();
+    if (before_my_time) continue;
     const bool gap = head_ && config->generation == head_id_.generation && config->epoch > head_id_.epoch + 1;
     if (gap && m.configs.size() < 2) {
       pull_due_ =

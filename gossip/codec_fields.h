@@ -256,7 +256,7 @@ void fields(A& a, T& x) {
 template <class A, Of<CanvassItem> T>
 void fields(A& a, T& x) {
   a(x.node);
-  a.choice(x.evidence, Evidence::not_empty, Evidence::none);
+  a.choice(x.evidence, Evidence::unfollowed, Evidence::none);
 }
 
 template <class A, Of<Canvass> T>

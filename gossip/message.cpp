@@ -98,6 +98,8 @@ const char* to_string(Evidence evidence) {
       return "replaced";
     case Evidence::not_empty:
       return "not_empty";
+    case Evidence::unfollowed:
+      return "unfollowed";
   }
   return "?";
 }

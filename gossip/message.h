@@ -289,6 +289,7 @@ enum class Evidence : std::uint8_t {
   formation = 12,
   replaced = 13,
   not_empty = 14,
+  unfollowed = 15,  // its successor cannot be told to follow it: what it writes reaches nobody
 };
 const char* to_string(Evidence evidence);
 

@@ -105,8 +105,7 @@ class Swim {
   Time next_due() const;
 
   // Packets from members; `boot` is that of the sealed header. Strangers get no answer.
-  void on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Time now,
-               std::vector<Outgoing>& out);
+  void on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Time now, std::vector<Outgoing>& out);
   void on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, std::vector<Outgoing>& out);
   void on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& request, Time now,
                    std::vector<Outgoing>& out);

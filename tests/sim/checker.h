@@ -19,6 +19,8 @@
 //   C6  the ring is never empty; one epoch lets in one node
 //   C7  who hears no majority of the voters touches no link, but to stop it
 // C8 (nothing lost, doubled or looping) is the model servers' part: they see contents, not positions (world.h, audit).
+// So are two rules of the world: C9, nobody is taken out as dead whose server does well and is heard of by its successor;
+// C10, no server takes writes for long while its node is out.
 //
 // Intuition: the checker looks only at disks and at what is sent to servers, never into an agent: so it cannot share an
 // agent's mistake. It sees every persist before anything that follows from it.
@@ -30,8 +32,11 @@ class Checker {
 
   // A host's disk is about to go from `before` to `after`. Returns the configs that nobody had on disk until now.
   std::vector<Config> persisted(const std::string& host, const DurableState& before, const DurableState& after);
-  // A host's disk was wiped or put back by the world: what it promised is forgotten there, not here.
-  void disk_replaced(const std::string& host) { chain_seen_.erase(host); }
+  // A host's disk was wiped: what it promised under its old id is forgotten there, so nobody may ever use that id again.
+  void wiped(const std::string& host, const NodeId& id) {
+    chain_seen_.erase(host);
+    wiped_.insert(id);
+  }
   // A host got a packet of another.
   void heard(const std::string& host, const NodeId& from, Time now) { heard_[host][from] = now; }
   // An agent asks its server for this. `patience`: how long it may take a node to notice that it is alone.
@@ -61,6 +66,7 @@ class Checker {
 
   std::function<void(const std::string&)> complain_;
   std::map<Number, DecidedConfig> decided_;
+  std::set<NodeId> wiped_;
   std::map<std::string, std::string> chain_seen_;  // by host: the last config whose chain was looked at
   std::map<Instance, std::map<Ballot, Vote>> votes_;
   std::map<std::string, std::map<NodeId, Time>> heard_;

@@ -48,6 +48,7 @@ const std::map<std::string, OnHost>& deeds() {
       {"wake mysqld", [](World& w, const std::string& h, const Words&) { w.server(h).wake(); }},
       {"kill agent", [](World& w, const std::string& h, const Words&) { w.kill_agent(h); }},
       {"crash agent", [](World& w, const std::string& h, const Words&) { w.crash_agent(h); }},
+      {"wipe state", [](World& w, const std::string& h, const Words&) { w.wipe_state(h); }},
       {"start agent", [](World& w, const std::string& h, const Words&) { w.start_agent(h); }},
       {"stop agent", [](World& w, const std::string& h, const Words&) { w.stop_agent(h); }},
       {"pause agent", [](World& w, const std::string& h, const Words& s) { w.pause_agent(h, duration(s.back())); }},
@@ -150,12 +151,13 @@ const std::string& host_at(const World& world, const Words& words, std::size_t a
 void direct(World& world, const Words& words) {
   using Direct = void (*)(World&, const Words&);
   static const std::map<std::string, Direct> verbs = {
-      {"kill", direct_process}, {"start", direct_process}, {"stop", direct_process},    {"hang", direct_process},
-      {"wake", direct_process}, {"pause", direct_process}, {"crash", direct_process},   {"cut", direct_network},
-      {"mute", direct_network}, {"heal", direct_network},  {"calm", direct_network},    {"loss", direct_network},
-      {"twice", direct_network}, {"late", direct_network}, {"write", direct_data},      {"load", direct_data},
-      {"lose", direct_data},    {"poison", direct_data},   {"stall", direct_data},      {"release", direct_data},
-      {"purge", direct_data},   {"variable", direct_data}, {"operator", direct_person}, {"command", direct_person},
+      {"kill", direct_process},   {"start", direct_process}, {"stop", direct_process},  {"hang", direct_process},
+      {"wake", direct_process},   {"pause", direct_process}, {"crash", direct_process}, {"wipe", direct_process},
+      {"cut", direct_network},    {"mute", direct_network},  {"heal", direct_network},  {"calm", direct_network},
+      {"loss", direct_network},   {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
+      {"load", direct_data},      {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},
+      {"release", direct_data},   {"purge", direct_data},    {"variable", direct_data}, {"operator", direct_person},
+      {"command", direct_person},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

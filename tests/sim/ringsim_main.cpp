@@ -207,10 +207,12 @@ int swarm(const Options& o) {
     std::cout << seeds.size() << " x " << why << "  (first seed " << *std::min_element(seeds.begin(), seeds.end())
               << ")\n";
   }
-  std::printf("%llu seeds in %.1f s (%.0f a second), %.1f simulated hours (%.0f times real time), %.1f million steps, %llu failed\n",
-              static_cast<unsigned long long>(totals.played), seconds, static_cast<double>(totals.played) / seconds,
-              simulated / 3600, simulated / seconds, static_cast<double>(totals.steps) / 1e6,
-              static_cast<unsigned long long>(failures));
+  std::printf(
+      "%llu seeds in %.1f s (%.0f a second), %.1f simulated hours (%.0f times real time), %.1f million steps, %llu "
+      "failed\n",
+      static_cast<unsigned long long>(totals.played), seconds, static_cast<double>(totals.played) / seconds,
+      simulated / 3600, simulated / seconds, static_cast<double>(totals.steps) / 1e6,
+      static_cast<unsigned long long>(failures));
   if (!o.expected.empty()) return as_expected ? 0 : 1;
   return failures == 0 ? 0 : 1;
 }

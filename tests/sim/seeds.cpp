@@ -25,7 +25,9 @@ class Draw {
     return least + (most - least) * static_cast<double>(below(1'000'000)) / 1e6;
   }
   // More often short than long: most races last as long as a round trip.
-  double short_or_long(double least, double most) { return chance(50) ? between(least, least + (most - least) / 10) : between(least, most); }
+  double short_or_long(double least, double most) {
+    return chance(50) ? between(least, least + (most - least) / 10) : between(least, most);
+  }
   const std::string& anybody() { return names_[below(names_.size())]; }
   std::string others(const std::string& name) const;
   std::string split();
@@ -45,6 +47,7 @@ class Draw {
   void mysqld_hangs() { hurt("hang mysqld ", "wake mysqld ", victims(), short_or_long(0.1, 12)); }
   void agent_killed() { hurt("kill agent ", "start agent ", victims(), short_or_long(0.02, 8)); }
   void agent_crashes() { hurt("crash agent ", "start agent ", victims(), short_or_long(0.02, 3)); }
+  void state_wiped() { hurt("wipe state ", "start agent ", anybody(), short_or_long(0.02, 5)); }
   void agent_stopped() { hurt("stop agent ", "start agent ", victims(), short_or_long(0.02, 5)); }
   void agent_pauses() { pause("pause agent "); }
   void host_pauses() { pause("pause host "); }
@@ -57,6 +60,7 @@ class Draw {
   void applier_stalls() { hurt("stall ", "release ", anybody(), short_or_long(0.2, 10)); }
   void operator_stops() { say(now_, "operator " + anybody() + ": " + (mysql_ ? "STOP REPLICA" : "STOP SLAVE")); }
   void pause_ring() { during("command " + anybody() + " pause", "command " + anybody() + " resume", between(0.5, 6)); }
+  void tail_lost();
   void writes() { say(now_, "write " + anybody() + " " + std::to_string(1 + below(20))); }
 
   std::string victims();
@@ -68,7 +72,8 @@ class Draw {
   bool mysql_ = false;
   double now_ = 0;
   double end_ = 0;
-  double calm_at_ = 0;  // not before
+  double calm_at_ = 0;   // not before
+  std::string damaged_;  // whose server loses a tail
   std::set<std::string> frozen_;
   std::vector<std::pair<double, std::string>> acts_;
   SeedStory story_;
@@ -130,6 +135,13 @@ void Draw::both_die() {
   say(now_ + short_or_long(0.05, 6), "start agent " + name);
 }
 
+// Power fails at one host; when all faults are over it starts with an older state of its data.
+void Draw::tail_lost() {
+  if (!damaged_.empty()) return;
+  damaged_ = anybody();
+  say(now_, "kill mysqld " + damaged_);
+}
+
 void Draw::network_cut() {
   static const char* const kNets[] = {"network", "agents", "databases"};
   during(std::string("cut ") + kNets[below(3)] + " " + split(), "heal network", short_or_long(0.1, 10));
@@ -160,9 +172,13 @@ void Draw::set_stage() {
     opening += " " + names_.back();
   }
   mysql_ = chance(50);
-  story_.stage = {std::string("flavor ") + (mysql_ ? "mysql" : "mariadb"), "seed " + std::to_string(seed_),
-                  "rest " + span(short_or_long(0.3, 6)), "set settle 200ms", "set silence " + span(chance(70) ? 2.5 : between(1, 4)),
-                  "set hung_after " + span(chance(70) ? 3 : between(1, 4)), "set replay_max_age 0s"};
+  story_.stage = {std::string("flavor ") + (mysql_ ? "mysql" : "mariadb"),
+                  "seed " + std::to_string(seed_),
+                  "rest " + span(short_or_long(0.3, 6)),
+                  "set settle 200ms",
+                  "set silence " + span(chance(70) ? 2.5 : between(1, 4)),
+                  "set hung_after " + span(chance(70) ? 3 : between(1, 4)),
+                  "set replay_max_age 0s"};
   if (chance(10)) story_.stage.push_back("set grace 500ms");
   if (chance(10)) story_.stage.push_back("set on_quorum_loss read_only");
   story_.stage.push_back(opening);
@@ -177,26 +193,37 @@ void Draw::set_stage() {
 // Freezes a minority, ends all faults, and asks for everything.
 void Draw::end_story() {
   std::string but;
-  if (names_.size() >= 3 && story_.stage.end()[-2].starts_with("ring") && chance(30)) {
+  if (names_.size() >= 3 && damaged_.empty() && story_.stage.end()[-2].starts_with("ring") && chance(30)) {
     const std::string& name = anybody();
     static const char* const kFreezes[] = {"kill host ", "kill mysqld ", "hang mysqld ", "kill agent "};
     // Who stops replication by hand and then loses the agent has nobody left to say `resume` to.
-    const bool by_hand = std::any_of(acts_.begin(), acts_.end(), [](const auto& act) { return act.second.starts_with("operator"); });
+    const bool by_hand =
+        std::any_of(acts_.begin(), acts_.end(), [](const auto& act) { return act.second.starts_with("operator"); });
     say(end_, kFreezes[below(by_hand ? 3 : 4)] + name);
     but = " but " + name;
   }
   std::stable_sort(acts_.begin(), acts_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  double last = std::max(end_, calm_at_);
+  const double last = std::max({end_, calm_at_, acts_.empty() ? 0 : acts_.back().first});
+  if (!damaged_.empty()) {  // somebody may have started it meanwhile
+    acts_.emplace_back(last, "kill mysqld " + damaged_);
+    acts_.emplace_back(last, "lose tail " + damaged_ + " " + std::to_string(1 + below(8)));
+  }
   for (const auto& [at, what] : acts_) {
     char time[32];
     std::snprintf(time, sizeof time, "at %.4fs ", at);
     story_.acts.push_back(time + what);
-    last = std::max(last, at);
   }
   char calm[64];
   std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);
-  story_.ending = {calm + but,      "wait 3s", "load off", "expect within 90s whole",
-                   "expect within 110s data", "wait 1s", "expect rest for 5s", "expect within 150s data", "expect no growth for 1s"};
+  story_.ending = {calm + but,
+                   "wait 3s",
+                   "load off",
+                   "expect within 90s whole",
+                   "expect within 110s data",
+                   "wait 1s",
+                   "expect rest for 5s",
+                   "expect within 150s data",
+                   "expect no growth for 1s"};
 }
 
 SeedStory Draw::story() {
@@ -205,7 +232,7 @@ SeedStory Draw::story() {
                             &Draw::agent_crashes, &Draw::agent_stopped,  &Draw::agent_pauses,   &Draw::host_pauses,
                             &Draw::host_dies,     &Draw::both_die,       &Draw::network_cut,    &Draw::network_mute,
                             &Draw::noise,         &Draw::applier_stalls, &Draw::operator_stops, &Draw::pause_ring,
-                            &Draw::writes};
+                            &Draw::writes,        &Draw::tail_lost,      &Draw::state_wiped};
   std::vector<Fault> allowed;
   for (const Fault fault : all) {
     if (chance(40)) allowed.push_back(fault);

@@ -10,9 +10,9 @@ namespace ringagent::sim {
 namespace {
 
 constexpr Duration kOpeningLimit = 30s;
-constexpr Duration kRest = 6s;        // after the opening: looks and round trips have been measured
-constexpr Duration kLookAgain = 20ms; // at what is dear to look at
-constexpr std::size_t kSeenMax = 60;  // lines of a failure
+constexpr Duration kRest = 6s;         // after the opening: looks and round trips have been measured
+constexpr Duration kLookAgain = 20ms;  // at what is dear to look at
+constexpr std::size_t kSeenMax = 60;   // lines of a failure
 
 std::string names(const Config& config, const std::vector<NodeId>& ids) {
   std::string out;
@@ -249,7 +249,8 @@ void Player::expect_nothing(Duration span, bool statements, bool votes) {
   world_->run_until(world_->now() + span);
   for (std::size_t i = std::max(from, world_->first_kept()); i < end(); ++i) {
     const bool epoch = at(i).kind == Seen::Kind::epoch && !(votes && at(i).config->evidence_class == "votes");
-    if (epoch || (statements && at(i).kind == Seen::Kind::statement)) throw Failure{"at " + clock(at(i).at - zero_) + " " + at(i).host + ": " + at(i).text};
+    if (epoch || (statements && at(i).kind == Seen::Kind::statement))
+      throw Failure{"at " + clock(at(i).at - zero_) + " " + at(i).host + ": " + at(i).text};
   }
 }
 

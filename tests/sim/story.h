@@ -17,6 +17,7 @@
 //   running db1 db2 db3 db4    servers that run as a ring, in this order; agents not started
 // Then what happens, at once or `at 3s ...`; `wait 2s` lets time pass:
 //   kill|start|stop mysqld|agent|host X ...      stop: in good order (SIGTERM)
+//   wipe state X                   its agent dies and its state directory is lost
 //   crash agent X                  in its next step, at some boundary between two effects
 //   hang|wake mysqld X             pause agent|host X for 2s
 //   cut network|agents|databases db1 db2 | db3 db4          heal network

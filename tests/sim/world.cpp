@@ -9,13 +9,9 @@ namespace {
 constexpr std::size_t kTraceMax = 20'000;
 constexpr std::uint16_t kGossipPort = 7946;
 constexpr std::uint16_t kMysqlPort = 3306;
-
-NodeId id_of(std::size_t number) {
-  NodeId id;
-  id.bytes[0] = 0xdb;
-  id.bytes[15] = static_cast<std::uint8_t>(number + 1);
-  return id;
-}
+constexpr Duration kWatch = 100ms;
+constexpr Duration kSoundFor = 5s;         // any evidence that is older has been refuted
+constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is tried again, and may have to back off
 
 std::string address_host(std::size_t number) {
   return "10.0.0." + std::to_string(number + 1);
@@ -30,7 +26,9 @@ std::string names_of(const Config& config) {
 }  // namespace
 
 World::World(WorldOptions options)
-    : options_(std::move(options)), random_(options_.seed), checker_([this](const std::string& what) { violation(what); }) {
+    : options_(std::move(options)),
+      random_(options_.seed),
+      checker_([this](const std::string& what) { violation(what); }) {
   std::vector<Address> peers;
   for (std::size_t i = 0; i < options_.names.size(); ++i) peers.push_back({address_host(i), kGossipPort});
   for (std::size_t i = 0; i < options_.names.size(); ++i) {
@@ -43,7 +41,7 @@ World::World(WorldOptions options)
     host.settings.gossip = {address_host(i), kGossipPort};
     host.settings.mysql = {address_host(i), kMysqlPort};
     host.settings.peers = peers;
-    host.disk.self = id_of(i);
+    host.disk.self = fresh_id();
     host.server = std::make_unique<ModelServer>(static_cast<Surroundings&>(*this), host.name, host.settings.mysql,
                                                 static_cast<std::uint32_t>(i + 1), options_.flavor);
     hosts_.push_back(std::move(host));
@@ -52,9 +50,17 @@ World::World(WorldOptions options)
   for (Host& host : hosts_) {
     host.server->on_gone = [this, &host](bool process) { server_gone(host, process); };
   }
+  watch();
 }
 
 World::~World() = default;
+
+NodeId World::fresh_id() {
+  NodeId id;
+  id.bytes[0] = 0xdb;
+  id.bytes[15] = static_cast<std::uint8_t>(++ids_);
+  return id;
+}
 
 // ---------------------------------------------------------------- time
 
@@ -218,8 +224,58 @@ void World::persist(Host& host) {
     Seen seen{now_, Seen::Kind::epoch, host.name, {}, config};
     seen.text = "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring" + names_of(config);
     trace_.push_back(std::move(seen));
+    check_removals(config);
   }
   host.disk = after;
+}
+
+// Is this server heard of by one that follows it (in the ring of `head`, if that matters), over a network that works both
+// ways?
+bool World::does_well(const Host& host, const Config* head) const {
+  const ModelServer& server = *host.server;
+  if (!host.powered || !server.listening() || server.hung()) return false;
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    const ModelServer& s = *other.server;
+    if (head != nullptr && (head->find(other.name) == nullptr || !head->find(other.name)->in)) return false;
+    return s.listening() && !s.hung() && s.io() == IoState::running && s.source() == server.address() &&
+           reaches(host, other, Net::databases) && reaches(other, host, Net::databases);
+  });
+}
+
+// C9. An agent that is silent, however long, is no reason; nor is what was true a moment ago.
+void World::check_removals(const Config& config) {
+  for (const Member& member : config.members) {
+    const bool as_dead = member.out_class == "silent" || member.out_class == "refused" ||
+                         member.out_class == "mysqld_down" || member.out_class == "mysqld_hung";
+    if (member.in || !as_dead || member.out_epoch != config.epoch || !has(member.name)) continue;
+    const Host& h = host(member.name);
+    if (does_well(h, &config) && now_ - h.sound_since > kSoundFor)
+      violation("C9: " + member.name + " is taken out (" + member.out_class + ") though its successor hears from it");
+  }
+}
+
+// C10. Only of those who know the newest head: the others have an excuse.
+void World::check_writer(Host& host) {
+  const bool informed =
+      !host.disk.chain.empty() && checker_.newest() != nullptr && host.disk.chain.back() == checker_.newest_bytes();
+  const Member* member = informed ? checker_.newest()->find(host.disk.self) : nullptr;
+  const bool out = member != nullptr && !member->in && host.node && now_ >= host.paused_until;
+  const bool writes = host.server->listening() && !host.server->hung() && !host.server->read_only();
+  if (!out || !writes)
+    host.out_since = Time::max();
+  else if (host.out_since == Time::max())
+    host.out_since = now_;
+  else if (now_ - host.out_since > kReadOnlyWithin)
+    violation("C10: " + host.name + " is out and takes writes");
+}
+
+// What the rules of the world need to know of the last seconds.
+void World::watch() {
+  for (Host& h : hosts_) {
+    if (!does_well(h)) h.sound_since = now_;
+    check_writer(h);
+  }
+  after(kWatch, [this] { watch(); });
 }
 
 void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
@@ -417,6 +473,14 @@ void World::kill_agent(const std::string& name) {
 
 void World::crash_agent(const std::string& name) {
   host(name).crashes = true;
+}
+
+void World::wipe_state(const std::string& name) {
+  kill_agent(name);
+  Host& host = this->host(name);
+  const DurableState before = std::exchange(host.disk, DurableState{});
+  host.disk.self = fresh_id();
+  checker_.wiped(name, before.self);
 }
 
 void World::stop_agent(const std::string& name) {

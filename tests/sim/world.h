@@ -73,6 +73,7 @@ class World : private Surroundings {
   void kill_agent(const std::string& name);
   void crash_agent(const std::string& name);                 // in its next step, at some boundary between two effects
   void stop_agent(const std::string& name);                  // orderly: it says good-bye
+  void wipe_state(const std::string& name);                  // its state directory is lost; the agent must be dead
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});
@@ -104,7 +105,7 @@ class World : private Surroundings {
   // What is wrong with the data of the servers that are up, after quiescence, or "".
   std::string audit();
   std::size_t binlogged() const;  // transactions in all binlogs
-  bool quiet() const;  // all servers that are up have the same positions
+  bool quiet() const;             // all servers that are up have the same positions
 
   // ---- what happened
   const std::deque<Seen>& trace() const { return trace_; }
@@ -132,9 +133,11 @@ class World : private Surroundings {
     std::uint64_t tick_token = 0;
     Time paused_until{0};
     Time paused_at{0};
-    std::deque<Event> held;  // what arrived while it was paused
-    bool crashes = false;    // in its next step
-    bool damaged = false;    // its server has lost transactions that others may have: only a reseed helps
+    std::deque<Event> held;        // what arrived while it was paused
+    bool crashes = false;          // in its next step
+    Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
+    Time out_since = Time::max();  // by its own disk, its agent running all the while
+    bool damaged = false;          // its server has lost transactions that others may have: only a reseed helps
   };
   struct Happening {
     Time at{0};
@@ -160,6 +163,7 @@ class World : private Surroundings {
 
   bool reaches(const Host& from, const Host& to, Net net) const;
   bool chance(double share);
+  NodeId fresh_id();
   bool counts(const Host& host) const;
   bool held_back(const Config& head, const Member& member) const;
 
@@ -170,6 +174,10 @@ class World : private Surroundings {
   void persist(Host& host);
   std::optional<std::size_t> crash_point(Host& host, const Effects& effects);
   void resume_by_hand(std::uint64_t token);
+  void check_removals(const Config& config);
+  bool does_well(const Host& host, const Config* head = nullptr) const;
+  void check_writer(Host& host);
+  void watch();
   std::string wrong_with_member(const Config& head, const Member& member);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
   void record(Host& host, const Effects& effects);
@@ -201,6 +209,7 @@ class World : private Surroundings {
 
   Checker checker_;
   std::uint64_t calm_token_ = 0;
+  std::size_t ids_ = 0;
   std::deque<Seen> trace_;
   std::size_t dropped_ = 0;
   std::vector<std::string> violations_;

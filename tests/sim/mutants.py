@@ -1,0 +1,76 @@
+"""Ways to break RingAgent, and what the checker must then say. Each is seen to fail by tests/sim/run_mutants.
+
+A mutant is one or more edits of the sources (file, what stands there exactly once, what stands there instead), the
+complaint that the seeds must come to (checker.h, world.h, or the line of the story that does not come true), and why that
+would be an outage. The first group are those that every implementation of the protocol must be able to catch; the second
+are this project's own; what seeds have found in earlier versions is among them.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    name: str
+    why: str
+    complaint: str
+    edits: tuple
+    by: str = "seeds"  # or a filter for unit_tests: what has no place in the simulated world
+
+
+def edit(path, old, new):
+    return (path, old, new)
+
+
+DATA = "expect within 110s data"
+WHOLE = "expect within 90s whole"
+
+MUTANTS = [
+    Mutant("quorum_minus_one", "two halves decide different rings", "C4", (
+        edit("config/ring.cpp", "return voters(config).size() / 2 + 1;", "return std::max<std::size_t>(1, voters(config).size() / 2);"),)),
+    Mutant("promise_without_persisting", "a vote is forgotten by a restart", "C4", (
+        edit("gossip/chain.cpp", "    state_.formation_initial = settings_.initial;\n  }\n  persist(out);", "    state_.formation_initial = settings_.initial;\n  }"),)),
+    Mutant("vote_after_a_wipe", "a node that has lost its memory votes again under its old id", "C3", (
+        edit("tests/sim/world.cpp", "host.disk.self = fresh_id();", "host.disk.self = before.self;"),)),
+    Mutant("act_before_decide", "a server is repointed for a ring that nobody agreed on", "C4", (
+        edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(acceptors(), now, out);",
+             "  proposer.start_accepting(std::move(value));\n  chosen(now, out);"),)),
+    Mutant("overwrite_the_only_good_slot", "a crash while writing leaves no state at all", "FAILURE", (
+        edit("gossip/store.cpp", "  const std::size_t index = 1 - last_;\n  Slot& slot", "  const std::size_t index = last_;\n  Slot& slot"),), by="store: *"),
+    Mutant("skip_the_relay_drain", "the last transactions of a dead node are thrown away with the relay log", "C5", (
+        edit("agent/reconcile.cpp", "plan.drain = dialect.version().flavor == Flavor::mariadb && !s.old_source_well && link.sql_running;",
+             "plan.drain = false;"),)),
+    Mutant("stop_the_io_thread_alone", "MariaDB commits half a transaction, unlogged (H25)", "C8", (
+        edit("mysql/dialect_plans.cpp", "    plan = stop_link();\n",
+             '    plan = stop_link();\n    plan.insert(plan.begin(), plain("STOP SLAVE IO_THREAD", "stop receiver", 5s));\n'),)),
+    Mutant("reuse_own_numbers", "a server that lost its tail writes on, and its new transactions are dropped", "C8", (
+        edit("agent/node_server.cpp", "  std::int64_t lost = own_lost(", "  std::int64_t lost = 0 * own_lost("),)),
+    Mutant("hearsay_as_life", "a host that only others reach is never taken out", WHOLE, (
+        edit("gossip/swim.cpp", "  if (answer.ok) reprieve(*peer);", "  if (answer.ok) reprieve(*peer), peer->last_answer = now;"),
+        edit("gossip/swim.cpp", "const PingReqAnswer& answer, Time /*now*/,", "const PingReqAnswer& answer, Time now,"))),
+    Mutant("ring_decided_empty", "nobody is left to come back to", "C6", (
+        edit("agent/policy.cpp", "  if (!ring(next).empty()) return;\n  std::vector<NodeId> candidates;", "  return;\n  std::vector<NodeId> candidates;"),
+        edit("config/ring.cpp", '  if (!somebody_in) return Error{"a ring is never empty"};\n', ""))),
+    Mutant("several_at_once", "several links are swapped in one epoch", "C6", (
+        edit("agent/policy.cpp", "    break;  // one at a time: each splice is verified before the next\n", ""),)),
+
+    Mutant("no_veto_of_the_link", "trouble among agents takes out a healthy database", "C9", (
+        edit("agent/policy.cpp", "  if (link.alive) return {Charge{Evidence::silent, std::max(link.wait, Duration{1000})}, false};\n", ""),
+        edit("agent/policy.cpp", "if (item.evidence == Evidence::silent && view.link_source == item.node && view.link == LinkSays::alive) {", "if (false) {"))),
+    Mutant("writes_while_out", "a node that is out takes writes that may never reach anybody", "C10", (
+        edit("agent/reconcile.cpp", "  if (self.in) return false;\n", "  return false;\n"),)),
+    Mutant("wrong_upstream", "a ring closes where it must not", "C5", (
+        edit("config/ring.cpp", "    const Member& member = config.members[(own + n - step) % n];", "    const Member& member = config.members[(own + step) % n];"),)),
+    Mutant("successor_is_not_asked", "a node is spliced in before one that cannot be told to follow it", DATA, (
+        edit("agent/policy.cpp", "    if (follower == nullptr || !agent_answers(*follower) || follower->ping_unanswered) {", "    if (false) {"),
+        edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned) return std::nullopt;", "  return std::nullopt;"),
+        edit("agent/policy.cpp", "    if (!unfollowed) return {};", "    return {};"))),
+    Mutant("an_old_plan_goes_on", "the statements of one epoch are finished in the next", "C5", (
+        edit("agent/repair.cpp", "  overtaken_ = overtaken_ || head != head_;\n", ""),)),
+    Mutant("whose_read_only", "a node that is back stays read_only for ever", WHOLE, (
+        edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
+    Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", WHOLE, (
+        edit("agent/node_server.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
+    Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
+        edit("agent/node_server.cpp", "const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);", "const bool permitted = true;"),)),
+]
