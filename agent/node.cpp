@@ -109,6 +109,7 @@ void Node::Impl::settle_step() {
   plan_repair();
   follow_way_back();
   publish();
+  answer_asks();
   if (chain.head() == nullptr) {
     say_hello();
     try_to_form();
@@ -221,7 +222,9 @@ void Node::Impl::on_adopted(const Config& config) {
     start_checked_ = forming;
     if (forming) set_marker("checked", std::to_string(server_.started_unix_s()));
     set_marker("adopted", std::to_string(server_.started_unix_s()));
-    set_marker("read_only", "");
+    // Who is out is read_only by its agent, the one that it was.
+    const bool ours = !forming && own_member() != nullptr && !own_member()->in && server_.state()->read_only;
+    set_marker("read_only", ours ? std::to_string(server_.started_unix_s()) : "");
   }
   HistoryEntry entry;
   entry.kind = "epoch";
@@ -289,6 +292,9 @@ void Node::Impl::handle(const Packet& packet) {
   } else if (const auto* n = std::get_if<PingReqAnswer>(&body)) {
     swim_.on_ping_req_answer(packet.from, packet.boot, *n, now_, send_to);
   } else if (const auto* f = std::get_if<Facts>(&body)) {
+    for (const NodeRecord& record : f->records) {
+      if (record.node == packet.from) seen_[packet.from].told_at = now_;
+    }
     for (const NodeId& id : facts_.on_facts(packet.from, *f, now_, send_to)) {
       const NodeRecord& record = *facts_.find(id);
       note_milestone(id, record.executed);
@@ -303,7 +309,8 @@ void Node::Impl::handle(const Packet& packet) {
       }
     }
   } else if (std::holds_alternative<AskRecord>(body)) {
-    send(packet.from, facts_.push());
+    asked_by_.insert(packet.from);
+    asked_at_ = poll_due_ = now_;
   } else if (const auto* c = std::get_if<Canvass>(&body)) {
     on_canvass(packet.from, *c);
   } else if (const auto* ca = std::get_if<CanvassAnswer>(&body)) {

@@ -94,6 +94,8 @@ class Node::Impl {
   void follow_way_back();
   void lint();
   void publish();
+  void answer_asks();
+  bool heard_afresh(std::vector<const NodeRecord*>& others);
   NodeRecord own_record() const;
   std::vector<ProblemFact> own_problems() const;
   LinkFact link_fact(const Link& link) const;
@@ -109,8 +111,10 @@ class Node::Impl {
   struct Seen {  // what is known of one other member besides its record
     EdgeState port = EdgeState::unknown;
     Time port_at{0};
+    Time port_asked{0};
     bool port_open = false;  // a probe is under way
     bool answered_before = false;
+    Time told_at{0};  // its own record came from itself, new or not
     std::optional<ServerState> looked;
     std::string look_error;
     Time looked_at{0};
@@ -193,6 +197,10 @@ class Node::Impl {
   bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
+  std::optional<Time> check_since_;  // all members have been asked what they have since
+  Time ask_again_{0};
+  std::set<NodeId> asked_by_;  // they want this node's record with a position looked up after asked_at_
+  Time asked_at_{0};
   Time recheck_due_{0};
   std::vector<NodeRecord>
       accusers_;  // they seem to have more of this server than itself; to be held against a newer look

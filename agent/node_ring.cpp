@@ -10,6 +10,7 @@ constexpr Duration kHelloPeriod = 500ms;
 constexpr Duration kHelloFresh = 3s;
 constexpr Duration kFormationRank = 1s;
 constexpr Duration kPortFresh = 1s;
+constexpr Duration kPortSoon = 100ms;
 constexpr Duration kCanvassResend = 60ms;
 constexpr Duration kCanvassPatience = 100ms;  // for the slower opinions, when time is not what matters
 constexpr Duration kCanvassLimit = 500ms;     // then ask anew
@@ -176,8 +177,10 @@ View Node::Impl::view() const {
     if (const auto at = facts_.received_at(member.id)) p.record_age = now_ - *at;
     if (const auto seen = seen_.find(member.id); seen != seen_.end()) {
       p.health_age = now_ - seen->second.health_since;
-      // While the next answer is waited for, the last one counts: a silent port takes a second to say so.
-      if (seen->second.port_open || now_ - seen->second.port_at <= kPortFresh) p.port = seen->second.port;
+      // A silent port takes a second to say so, and has said so again after kPortSoon: one that answers does at once.
+      const bool waits = seen->second.port_open && now_ - seen->second.port_asked >= kPortSoon;
+      const bool fresh = !seen->second.port_open && now_ - seen->second.port_at <= kPortFresh;
+      if (waits || fresh) p.port = seen->second.port;
       p.port_answered_before = seen->second.answered_before;
     }
     v.peers.emplace(member.id, p);
@@ -193,6 +196,7 @@ void Node::Impl::probe(const NodeId& id) {
     return;
   if (now_ - seen.port_at > kPortFresh) seen.port = EdgeState::unknown;
   seen.port_open = true;
+  seen.port_asked = now_;
   fx_->ports.push_back({id, member->mysql, 1s});
 }
 
@@ -374,12 +378,12 @@ void Node::Impl::answer_canvasses() {
     for (const CanvassItem& item : pending.canvass.items) {
       if (answer.opinion == Opinion::abstain) break;
       const Judgement judgement = judge(v, item);
-      if (judgement.probe) probe(item.node);
+      if (judgement.probe) probe(item.node), wait = true;
       if (item.evidence == Evidence::refused && item.node != self()) {
         // The question is whether a ping is unanswered *now*: ask one.
         if (pending.received == now_) swim_.probe_now(item.node, now_, fx_->send);
         const auto answered = swim_.last_answer(item.node);
-        wait = wait || judgement.probe ||
+        wait = wait ||
                (!v.peers.at(item.node).ping_unanswered && (!answered || *answered < pending.received) &&
                 now_ - pending.received < kPingLimit);
       }

@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kStartTolerance_s = 2;  // the server's clock minus whole seconds of uptime wobbles
 constexpr Duration kRecheck = 1s;
 constexpr Duration kLintPeriod = 1s;
+constexpr Duration kAskAgain = 100ms;
 constexpr Duration kPublishPeriod = 1s;  // of positions; everything else is told at once
 constexpr Duration kCaughtUpFresh = 2s;
 constexpr Duration kForeignSettled = 500ms;  // a shutdown looks like a STOP for a moment
@@ -87,6 +88,7 @@ void Node::Impl::note_start() {
   repair_.link_unverified();
   sealed_since_start_ = false;
   accusers_.clear();
+  check_since_.reset();
   lint_due_ = now_;  // what was found of the last start says nothing of this one
   if (known) return;
   set_marker("start", start_name());
@@ -106,6 +108,26 @@ void Node::Impl::lifted_read_only() {
   sealed_since_start_ = false;
 }
 
+// What the others have, asked for after this start was seen: what they have of this server can have come since their last
+// word. True once all that live have answered, or `silence` has passed and a majority of the voters is known.
+bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others) {
+  if (!check_since_) check_since_ = now_, ask_again_ = now_;
+  std::size_t voters_known = 0;
+  bool all_answered = true;
+  for (const Member& member : chain.head()->members) {
+    const bool mine = member.id == self();
+    const NodeRecord* record = mine ? nullptr : facts_.last_position(member.id);
+    if (member.vote && (mine || record != nullptr)) ++voters_known;
+    if (record != nullptr) others.push_back(record);
+    if (mine || member.role == Role::witness || swim_.liveness(member.id) == Liveness::dead) continue;
+    if (record != nullptr && seen_[member.id].told_at >= *check_since_) continue;
+    all_answered = false;
+    if (now_ >= ask_again_) send(member.id, AskRecord{});
+  }
+  if (now_ >= ask_again_) ask_again_ = now_ + kAskAgain;
+  return voters_known >= majority(*chain.head()) && (all_answered || now_ - *check_since_ >= settings.silence);
+}
+
 // Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
 void Node::Impl::check_start() {
   const Member* me = own_member();
@@ -113,14 +135,7 @@ void Node::Impl::check_start() {
   if (start_checked_ && (me->in || now_ < recheck_due_)) return;
   if (!chain.confirmed()) return;
   std::vector<const NodeRecord*> others;
-  std::size_t voters_known = me->vote ? 1 : 0;
-  for (const Member& member : chain.head()->members) {
-    const NodeRecord* record = member.id == self() ? nullptr : facts_.find(member.id);
-    if (record == nullptr) continue;
-    others.push_back(record);
-    if (member.vote) ++voters_known;
-  }
-  if (voters_known < majority(*chain.head())) return;
+  if (!heard_afresh(others)) return;
   const ServerState& state = *server_.state();
   // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
   // writes may already hide the hole, and may already be known to others: then only the present position is fair, as it
@@ -140,6 +155,7 @@ void Node::Impl::check_start() {
   }
   accusers_.clear();
   recheck_due_ = now_ + kRecheck;
+  check_since_.reset();
   if (lost == 0) {
     if (!start_checked_) set_marker("checked", std::to_string(state.started_unix_s));
     start_checked_ = true;
@@ -434,6 +450,13 @@ void Node::Impl::publish() {
   published_urgent_ = std::move(urgent);
   published_at_ = now_;
   if (changed) push_record();
+}
+
+void Node::Impl::answer_asks() {
+  if (asked_by_.empty() || chain.head() == nullptr || (server_.up() && server_.state_at() < asked_at_)) return;
+  facts_.publish(own_record(), now_);
+  for (const NodeId& id : asked_by_) send(id, facts_.push());
+  asked_by_.clear();
 }
 
 void Node::Impl::push_record() {

@@ -143,7 +143,8 @@ Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& w
     if (accused.port == EdgeState::ok) return {};
   }
   const Duration agent_wait = accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
-  return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, false};
+  // A port that was silent a while ago is asked again and again until the charge is ripe.
+  return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, accused.port != EdgeState::unknown};
 }
 
 // Its agent is silent, and what it replicates from, as far as it could tell, was decided out: it cannot repoint.
@@ -569,6 +570,7 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   if (c.role != member->role)
     return "its role is " + std::string(to_string(c.role)) + ", the member's " + to_string(member->role);
   if (member->role == Role::witness) return {};
+  if (c.server_id == 0) return "its MySQL has not been seen yet";
   if (c.server_id != member->server_id || c.server_uuid != member->server_uuid)
     return "its server has another identity than the member's (server_id " + std::to_string(member->server_id) + ")";
   return {};
@@ -616,8 +618,10 @@ Judgement judge(const View& view, const CanvassItem& item) {
       if (self) return {Opinion::object, "I am alive", false};
       if (view.up_for < view.silence) return {Opinion::abstain, "I have been up for too short a time", false};
       if (p->silent_for < view.silence / 2) return {Opinion::object, name + " answered me lately", false};
-      if (item.evidence == Evidence::silent && view.link_source == item.node && view.link == LinkSays::alive) {
-        return {Opinion::object, "my link to " + name + " is alive", false};
+      if (item.evidence == Evidence::silent) {
+        const LinkWord word = link_word(view, item.node, *p);
+        if (word.says == LinkSays::alive) return {Opinion::object, "the database of " + name + " is alive", false};
+        if (word.says == LinkSays::nothing) return {Opinion::abstain, "asking the port", true};
       }
       return {Opinion::concur, "", false};
     case Evidence::replaced: {

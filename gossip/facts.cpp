@@ -60,6 +60,13 @@ void FactTable::set_members(const std::vector<NodeId>& members) {
 
 // ---------------------------------------------------------------- records
 
+const NodeRecord* FactTable::last_position(const NodeId& id) const {
+  const NodeRecord* newest = find(id);
+  if (newest == nullptr || newest->server_id != 0) return newest;
+  const auto found = entries_.find(id);
+  return found == entries_.end() || !found->second.last_position ? nullptr : &*found->second.last_position;
+}
+
 const NodeRecord* FactTable::find(const NodeId& id) const {
   if (id == self_) return own_.version.seq == 0 ? nullptr : &own_;
   const auto found = entries_.find(id);
@@ -104,7 +111,10 @@ bool FactTable::apply(const NodeRecord& record, Time now) {
   if (found == entries_.end()) return false;
   const Stamp before = version(record.node);
   if (record.version <= before) return false;
-  found->second.record = record;
+  Entry& entry = found->second;
+  if (record.server_id == 0 && entry.record && entry.record->server_id != 0) entry.last_position = std::move(entry.record);
+  if (record.server_id != 0) entry.last_position.reset();
+  entry.record = record;
   learnt(record.node, before, record.version, now);
   return true;
 }

@@ -78,6 +78,9 @@ class FactTable {
 
   // nullptr: nothing known, or no member. Self is found once published.
   const NodeRecord* find(const NodeId& id) const;
+  // The newest record that tells of its server's position: an agent that starts while its server is down knows none, but
+  // what it had been survives with the others (protocol.md section 3).
+  const NodeRecord* last_position(const NodeId& id) const;
   // When the newest version was learnt, on this node's clock.
   std::optional<Time> received_at(const NodeId& id) const;
 
@@ -91,6 +94,7 @@ class FactTable {
  private:
   struct Entry {
     std::optional<NodeRecord> record;
+    std::optional<NodeRecord> last_position;  // an older record, if the newest knows nothing of its server
     Time received{};
     std::size_t to_name = 0;        // how often the version is still to be named to others; 0: not hot
     std::uint64_t learnt = 0;       // orders versions by when they were learnt; 0: none

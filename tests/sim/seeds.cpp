@@ -47,7 +47,7 @@ class Draw {
   void mysqld_hangs() { hurt("hang mysqld ", "wake mysqld ", victims(), short_or_long(0.1, 12)); }
   void agent_killed() { hurt("kill agent ", "start agent ", victims(), short_or_long(0.02, 8)); }
   void agent_crashes() { hurt("crash agent ", "start agent ", victims(), short_or_long(0.02, 3)); }
-  void state_wiped() { hurt("wipe state ", "start agent ", anybody(), short_or_long(0.02, 5)); }
+  void state_wiped();
   void agent_stopped() { hurt("stop agent ", "start agent ", victims(), short_or_long(0.02, 5)); }
   void agent_pauses() { pause("pause agent "); }
   void host_pauses() { pause("pause host "); }
@@ -70,10 +70,12 @@ class Draw {
   const std::uint64_t seed_;
   std::vector<std::string> names_;
   bool mysql_ = false;
+  bool fences_ = false;  // read_only without quorum: who is wiped then does not know whose it was
   double now_ = 0;
   double end_ = 0;
   double calm_at_ = 0;   // not before
   std::string damaged_;  // whose server loses a tail
+  std::string wiped_;    // whose agent loses its state
   std::set<std::string> frozen_;
   std::vector<std::pair<double, std::string>> acts_;
   SeedStory story_;
@@ -142,6 +144,13 @@ void Draw::tail_lost() {
   say(now_, "kill mysqld " + damaged_);
 }
 
+// Once: a vote that is lost for good and one more that is missing are a majority of three.
+void Draw::state_wiped() {
+  if (!wiped_.empty() || names_.size() < 3 || fences_) return;
+  wiped_ = anybody();
+  hurt("wipe state ", "start agent ", wiped_, short_or_long(0.02, 5));
+}
+
 void Draw::network_cut() {
   static const char* const kNets[] = {"network", "agents", "databases"};
   during(std::string("cut ") + kNets[below(3)] + " " + split(), "heal network", short_or_long(0.1, 10));
@@ -180,7 +189,8 @@ void Draw::set_stage() {
                   "set hung_after " + span(chance(70) ? 3 : between(1, 4)),
                   "set replay_max_age 0s"};
   if (chance(10)) story_.stage.push_back("set grace 500ms");
-  if (chance(10)) story_.stage.push_back("set on_quorum_loss read_only");
+  fences_ = chance(10);
+  if (fences_) story_.stage.emplace_back("set on_quorum_loss read_only");
   story_.stage.push_back(opening);
   story_.stage.emplace_back("allow epochs");
   end_ = short_or_long(1, 16);
@@ -192,18 +202,21 @@ void Draw::set_stage() {
 
 // Freezes a minority, ends all faults, and asks for everything.
 void Draw::end_story() {
+  double last = std::max(end_, calm_at_);
+  for (const auto& [at, what] : acts_) last = std::max(last, at);
   std::string but;
-  if (names_.size() >= 3 && damaged_.empty() && story_.stage.end()[-2].starts_with("ring") && chance(30)) {
+  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && story_.stage.end()[-2].starts_with("ring") && chance(30)) {
     const std::string& name = anybody();
     static const char* const kFreezes[] = {"kill host ", "kill mysqld ", "hang mysqld ", "kill agent "};
-    // Who stops replication by hand and then loses the agent has nobody left to say `resume` to.
-    const bool by_hand =
-        std::any_of(acts_.begin(), acts_.end(), [](const auto& act) { return act.second.starts_with("operator"); });
-    say(end_, kFreezes[below(by_hand ? 3 : 4)] + name);
+    // A server that was stopped by hand, or that died, needs an agent to have its link started again.
+    const bool needs_agent = std::any_of(acts_.begin(), acts_.end(), [&](const auto& act) {
+      const std::string& what = act.second;
+      return what.starts_with("operator") || (what.find(name) != std::string::npos && what.find("agent") == std::string::npos);
+    });
+    say(last, kFreezes[below(needs_agent ? 3 : 4)] + name);
     but = " but " + name;
   }
   std::stable_sort(acts_.begin(), acts_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  const double last = std::max({end_, calm_at_, acts_.empty() ? 0 : acts_.back().first});
   if (!damaged_.empty()) {  // somebody may have started it meanwhile
     acts_.emplace_back(last, "kill mysqld " + damaged_);
     acts_.emplace_back(last, "lose tail " + damaged_ + " " + std::to_string(1 + below(8)));

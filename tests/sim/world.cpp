@@ -631,6 +631,16 @@ bool World::held_back(const Config& head, const Member& member) const {
   return !followers.empty() && !host(next.find(followers.front())->name).node;
 }
 
+// What the agent of a host says of itself, for a failure that a person has to understand.
+std::string World::told_of(const std::string& name) const {
+  for (const NodeView& v : snapshot(name).nodes) {
+    if (v.name == name)
+      return "; its agent says: phase " + v.phase + (v.blocked.empty() ? "" : ", blocked: " + v.blocked) +
+             (v.stranded == 0 ? "" : ", stranded " + std::to_string(v.stranded));
+  }
+  return {};
+}
+
 std::string World::wrong_with_member(const Config& head, const Member& member) {
   const Host& h = host(member.name);
   ModelServer& server = *host(member.name).server;
@@ -638,7 +648,7 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   const bool absent = !h.node || !server.listening() || server.hung() || now_ < h.paused_until;
   if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
   if (!member.in && (h.damaged || held_back(head, member))) return {};
-  if (!member.in) return member.name + " is out: " + member.out_class;
+  if (!member.in) return member.name + " is out: " + member.out_class + told_of(member.name);
   const auto up = upstream(head, member.id);
   if (server.read_only()) return member.name + " is read_only";
   if (!up) return {};
@@ -666,21 +676,22 @@ void World::calm(const std::set<std::string>& absent) {
       start_host(h.name);
     }
   }
-  resume_by_hand(++calm_token_);
+  look_after(absent, ++calm_token_);
 }
 
 // As a person does who reads `ringagent status` now and then.
-void World::resume_by_hand(std::uint64_t token) {
-  after(2s, [this, token] {
+void World::look_after(const std::set<std::string>& absent, std::uint64_t token) {
+  after(2s, [this, absent, token] {
     if (token != calm_token_) return;
     for (const Host& h : hosts_) {
+      if (absent.count(h.name) == 0) start_server(h.name);  // it may have been about to end when all others were started
       if (!h.node) continue;
       const Snapshot s = h.node->snapshot(now_);
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
                                        [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
       if (foreign || s.paused) command(h.name, "resume");
     }
-    resume_by_hand(token);
+    look_after(absent, token);
   });
 }
 

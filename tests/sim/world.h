@@ -173,11 +173,12 @@ class World : private Surroundings {
   void carry_out(Host& host, Effects effects);
   void persist(Host& host);
   std::optional<std::size_t> crash_point(Host& host, const Effects& effects);
-  void resume_by_hand(std::uint64_t token);
+  void look_after(const std::set<std::string>& absent, std::uint64_t token);
   void check_removals(const Config& config);
   bool does_well(const Host& host, const Config* head = nullptr) const;
   void check_writer(Host& host);
   void watch();
+  std::string told_of(const std::string& name) const;
   std::string wrong_with_member(const Config& head, const Member& member);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
   void record(Host& host, const Effects& effects);

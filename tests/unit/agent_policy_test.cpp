@@ -310,6 +310,14 @@ TEST_CASE("silent: what a voter answers") {
   scene.peer(3).silent_for = 1s;
   CHECK(opinion(scene, 3, Evidence::silent) == Opinion::object);
   scene.peer(3).silent_for = 1300ms;
+  CHECK(opinion(scene, 3, Evidence::silent) == Opinion::object);  // the link of its follower is alive
+  scene.link(4).heard_ms = 1300;
+  CHECK(opinion(scene, 3, Evidence::silent) == Opinion::concur);
+  scene.silent(4, 1300ms);  // nobody is left to tell of that link: the port has to be asked
+  CHECK(judge(scene.view, {id_of(3), Evidence::silent}).probe);
+  scene.peer(3).port = EdgeState::ok;
+  CHECK(opinion(scene, 3, Evidence::silent) == Opinion::object);
+  scene.peer(3).port = EdgeState::silent;
   CHECK(opinion(scene, 3, Evidence::silent) == Opinion::concur);
   scene.view.up_for = 1s;
   CHECK(opinion(scene, 3, Evidence::silent) == Opinion::abstain);
