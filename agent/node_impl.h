@@ -212,6 +212,7 @@ class Node::Impl {
   Plan plan_;
   Phase phase_ = Phase::none;
   std::string catch_up_target_;
+  NodeId catch_up_source_;
   Time caught_up_at_{0};
   std::optional<Time> settling_since_;
   std::optional<Time> foreign_since_;

@@ -690,6 +690,10 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
                                        [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
       if (foreign || s.paused) command(h.name, "resume");
+      const bool read_only = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
+        return p.code == "read_only" && p.node == h.name;
+      });
+      if (read_only) operate(h.name, "SET GLOBAL read_only = 0");
     }
     look_after(absent, token);
   });
