@@ -383,9 +383,8 @@ void Node::Impl::answer_canvasses() {
         // The question is whether a ping is unanswered *now*: ask one.
         if (pending.received == now_) swim_.probe_now(item.node, now_, fx_->send);
         const auto answered = swim_.last_answer(item.node);
-        wait = wait ||
-               (!v.peers.at(item.node).ping_unanswered && (!answered || *answered < pending.received) &&
-                now_ - pending.received < kPingLimit);
+        wait = wait || (!v.peers.at(item.node).ping_unanswered && (!answered || *answered < pending.received) &&
+                        now_ - pending.received < kPingLimit);
       }
       if (judgement.opinion == Opinion::concur || answer.opinion == Opinion::object) continue;
       answer.opinion = judgement.opinion;

@@ -316,7 +316,8 @@ void Node::Impl::follow_way_back() {
   if (!running || source == nullptr) return back_to(Phase::following);
   // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
   const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
-  if (catch_up_target_.empty() || catch_up_source_ != *up) catch_up_target_ = source->executed;  // another has other things
+  if (catch_up_target_.empty() || catch_up_source_ != *up)
+    catch_up_target_ = source->executed;  // another has other things
   catch_up_source_ = *up;
   if (contains_all(flavor, server_.state()->executed, catch_up_target_)) {
     caught_up_at_ = now_;

@@ -150,10 +150,13 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       }
     }
     if (v.mysql != "up") continue;
-    if (v.in && v.phase == "none" && record->read_only && !record->read_only_by_agent && record->acted_epoch == head.epoch)
+    if (v.in && v.phase == "none" && record->read_only && !record->read_only_by_agent &&
+        record->acted_epoch == head.epoch)
       add(s, "warning", "read_only", v.name,
-          v.name + " is in the ring but read_only, and it was not its agent that made it so: SET GLOBAL read_only = 0 there, "
-                   "if nobody wants it");
+          v.name +
+              " is in the ring but read_only, and it was not its agent that made it so: SET GLOBAL read_only = 0 "
+              "there, "
+              "if nobody wants it");
     if (!v.foreign.empty()) add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign);
     if (!v.blocked.empty() && record->unsafe.empty())
       add(s, v.in ? "critical" : "warning", "blocked", v.name, v.name + ": " + v.blocked);

@@ -158,6 +158,9 @@ bool is_headless(const View& view, const NodeId& id, const PeerView& p) {
 // Its successor's agent is silent, and that successor follows somebody else, as far as is known: it died just when it should
 // have moved. What `id` writes reaches nobody; out of the ring it is read_only. For how long that agent has been silent.
 std::optional<Duration> unfollowed_for(const View& view, const NodeId& id) {
+  const bool all_answer =
+      std::none_of(view.peers.begin(), view.peers.end(), [](const auto& p) { return p.second.ping_unanswered; });
+  if (all_answer) return std::nullopt;
   const auto followers = downstream(*view.config, id);
   if (followers.empty() || followers.front() == view.self || view.up_for < view.silence) return std::nullopt;
   const Member* successor = view.config->find(followers.front());

@@ -112,7 +112,8 @@ bool FactTable::apply(const NodeRecord& record, Time now) {
   const Stamp before = version(record.node);
   if (record.version <= before) return false;
   Entry& entry = found->second;
-  if (record.server_id == 0 && entry.record && entry.record->server_id != 0) entry.last_position = std::move(entry.record);
+  if (record.server_id == 0 && entry.record && entry.record->server_id != 0)
+    entry.last_position = std::move(entry.record);
   if (record.server_id != 0) entry.last_position.reset();
   entry.record = record;
   learnt(record.node, before, record.version, now);

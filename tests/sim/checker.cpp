@@ -15,6 +15,19 @@ bool touches_link(const std::string& sql) {
 
 }  // namespace
 
+std::optional<NodeId> source_of(const Config& config, const NodeId& id) {
+  std::optional<NodeId> last_before;
+  std::optional<NodeId> last;
+  bool passed = false;
+  for (const Member& member : config.members) {
+    passed = passed || member.id == id;
+    if (!member.in || member.id == id) continue;
+    last = member.id;
+    if (!passed) last_before = member.id;
+  }
+  return last_before ? last_before : last;
+}
+
 // ---------------------------------------------------------------- what is durable
 
 std::vector<Config> Checker::persisted(const std::string& host, const DurableState& before, const DurableState& after) {
@@ -135,7 +148,7 @@ void Checker::dispatched(const std::string& host, const DurableState& disk, cons
   }
   if (known == nullptr) return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
   const Config& head = known->config;
-  const auto up = upstream(head, disk.self);
+  const auto up = source_of(head, disk.self);
   const std::string wanted = up ? head.find(*up)->mysql.host : "";
   const bool points = statement.sql.find("_HOST=") != std::string::npos;
   if (!up || (points && statement.sql.find("_HOST='" + wanted + "'") == std::string::npos)) {
@@ -151,6 +164,17 @@ void Checker::dispatched(const std::string& host, const DurableState& disk, cons
     complain_("C7: " + host + " issues " + statement.shown + " and hears only " + std::to_string(reachable) + " of " +
               std::to_string(voters(head).size()) + " voters");
   }
+}
+
+void Checker::answered(const std::string& host, const CanvassAnswer& answer, Time now, Duration silence) {
+  static const std::string kLately = " answered me lately";
+  if (answer.opinion != Opinion::object || !answer.why.ends_with(kLately)) return;
+  const Member* member =
+      newest() == nullptr ? nullptr : newest()->find(answer.why.substr(0, answer.why.size() - kLately.size()));
+  if (member == nullptr) return;
+  const auto heard = heard_[host].find(member->id);
+  if (heard == heard_[host].end() || now - heard->second > silence)
+    complain_("C11: " + host + " says that " + member->name + " answered it lately, and has got nothing from it");
 }
 
 }  // namespace ringagent::sim

@@ -20,11 +20,15 @@
 //   C7  who hears no majority of the voters touches no link, but to stop it
 // C8 (nothing lost, doubled or looping) is the model servers' part: they see contents, not positions (world.h, audit).
 // So are two rules of the world: C9, nobody is taken out as dead whose server does well and is heard of by its successor;
-// C10, no server takes writes for long while its node is out.
+// C10, no server takes writes for long while its node is out. C11: who objects because somebody answered it has got packets
+// from it.
 //
 // Intuition: the checker looks only at disks and at what is sent to servers, never into an agent: so it cannot share an
 // agent's mistake. It sees every persist before anything that follows from it.
 namespace ringagent::sim {
+
+// The checker's own idea of whom a member follows: the code under test must not be its own judge.
+std::optional<NodeId> source_of(const Config& config, const NodeId& id);
 
 class Checker {
  public:
@@ -42,6 +46,9 @@ class Checker {
   // An agent asks its server for this. `patience`: how long it may take a node to notice that it is alone.
   void dispatched(const std::string& host, const DurableState& disk, const Statement& statement, Time now,
                   Duration patience);
+
+  // A host answers a canvass.
+  void answered(const std::string& host, const CanvassAnswer& answer, Time now, Duration silence);
 
   // The newest config that is on any disk; nullptr before the ring is formed.
   const Config* newest() const { return decided_.empty() ? nullptr : &decided_.rbegin()->second.config; }

@@ -31,7 +31,7 @@ MUTANTS = [
     Mutant("promise_without_persisting", "a vote is forgotten by a restart", "C4", (
         edit("gossip/chain.cpp", "    state_.formation_initial = settings_.initial;\n  }\n  persist(out);", "    state_.formation_initial = settings_.initial;\n  }"),)),
     Mutant("vote_after_a_wipe", "a node that has lost its memory votes again under its old id", "C3", (
-        edit("tests/sim/world.cpp", "host.disk.self = fresh_id();", "host.disk.self = before.self;"),)),
+        edit("tests/sim/world.cpp", "DurableState{});\n  host.disk.self = fresh_id();", "DurableState{});\n  host.disk.self = before.self;"),)),
     Mutant("act_before_decide", "a server is repointed for a ring that nobody agreed on", "C4", (
         edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(acceptors(), now, out);",
              "  proposer.start_accepting(std::move(value));\n  chosen(now, out);"),)),
@@ -45,7 +45,7 @@ MUTANTS = [
              '    plan = stop_link();\n    plan.insert(plan.begin(), plain("STOP SLAVE IO_THREAD", "stop receiver", 5s));\n'),)),
     Mutant("reuse_own_numbers", "a server that lost its tail writes on, and its new transactions are dropped", "C8", (
         edit("agent/node_server.cpp", "  std::int64_t lost = own_lost(", "  std::int64_t lost = 0 * own_lost("),)),
-    Mutant("hearsay_as_life", "a host that only others reach is never taken out", WHOLE, (
+    Mutant("hearsay_as_life", "a voter objects for a host that it has not heard of", "C11", (
         edit("gossip/swim.cpp", "  if (answer.ok) reprieve(*peer);", "  if (answer.ok) reprieve(*peer), peer->last_answer = now;"),
         edit("gossip/swim.cpp", "const PingReqAnswer& answer, Time /*now*/,", "const PingReqAnswer& answer, Time now,"))),
     Mutant("ring_decided_empty", "nobody is left to come back to", "C6", (
@@ -55,8 +55,8 @@ MUTANTS = [
         edit("agent/policy.cpp", "    break;  // one at a time: each splice is verified before the next\n", ""),)),
 
     Mutant("no_veto_of_the_link", "trouble among agents takes out a healthy database", "C9", (
-        edit("agent/policy.cpp", "  if (link.alive) return {Charge{Evidence::silent, std::max(link.wait, Duration{1000})}, false};\n", ""),
-        edit("agent/policy.cpp", "if (item.evidence == Evidence::silent && view.link_source == item.node && view.link == LinkSays::alive) {", "if (false) {"))),
+        edit("agent/policy.cpp", "return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};", "return {};"),
+        edit("agent/policy.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, "))),
     Mutant("writes_while_out", "a node that is out takes writes that may never reach anybody", "C10", (
         edit("agent/reconcile.cpp", "  if (self.in) return false;\n", "  return false;\n"),)),
     Mutant("wrong_upstream", "a ring closes where it must not", "C5", (

@@ -179,7 +179,7 @@ class Swarm {
     auto& seeds = totals_.failed[why];
     seeds.push_back(seed);
     if (!options_.expected.empty()) {
-      found_ = found_ || result.failure.find(options_.expected) != std::string::npos;
+      found_ = found_ || why == options_.expected;
     } else if (shown_++ < options_.most) {
       std::cout << "FAILED " << result.failure << "\n" << std::flush;
     }
@@ -203,7 +203,7 @@ int swarm(const Options& o) {
   bool as_expected = false;
   for (const auto& [why, seeds] : totals.failed) {
     failures += seeds.size();
-    as_expected = as_expected || (!o.expected.empty() && why.find(o.expected) != std::string::npos);
+    as_expected = as_expected || why == o.expected;
     std::cout << seeds.size() << " x " << why << "  (first seed " << *std::min_element(seeds.begin(), seeds.end())
               << ")\n";
   }

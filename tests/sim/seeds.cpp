@@ -56,6 +56,7 @@ class Draw {
   void both_die();
   void network_cut();
   void network_mute();
+  void network_partial();
   void noise();
   void applier_stalls() { hurt("stall ", "release ", anybody(), short_or_long(0.2, 10)); }
   void operator_stops() { say(now_, "operator " + anybody() + ": " + (mysql_ ? "STOP REPLICA" : "STOP SLAVE")); }
@@ -156,6 +157,16 @@ void Draw::network_cut() {
   during(std::string("cut ") + kNets[below(3)] + " " + split(), "heal network", short_or_long(0.1, 10));
 }
 
+// One host is cut off from some of the others only: who reaches whom is not transitive.
+void Draw::network_partial() {
+  const std::string& name = anybody();
+  std::string some;
+  for (const std::string& other : names_) {
+    if (other != name && chance(60)) some += " " + other;
+  }
+  if (!some.empty()) during("cut network " + name + " |" + some, "heal network", short_or_long(0.1, 10));
+}
+
 void Draw::network_mute() {
   static const char* const kNets[] = {"network", "agents", "agents"};
   const std::string name = anybody();
@@ -205,13 +216,15 @@ void Draw::end_story() {
   double last = std::max(end_, calm_at_);
   for (const auto& [at, what] : acts_) last = std::max(last, at);
   std::string but;
-  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && story_.stage.end()[-2].starts_with("ring") && chance(30)) {
+  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && story_.stage.end()[-2].starts_with("ring") &&
+      chance(30)) {
     const std::string& name = anybody();
     static const char* const kFreezes[] = {"kill host ", "kill mysqld ", "hang mysqld ", "kill agent "};
     // A server that was stopped by hand, or that died, needs an agent to have its link started again.
     const bool needs_agent = std::any_of(acts_.begin(), acts_.end(), [&](const auto& act) {
       const std::string& what = act.second;
-      return what.starts_with("operator") || (what.find(name) != std::string::npos && what.find("agent") == std::string::npos);
+      return what.starts_with("operator") ||
+             (what.find(name) != std::string::npos && what.find("agent") == std::string::npos);
     });
     say(last, kFreezes[below(needs_agent ? 3 : 4)] + name);
     but = " but " + name;
@@ -229,7 +242,7 @@ void Draw::end_story() {
   char calm[64];
   std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);
   story_.ending = {calm + but,
-                   "wait 3s",
+                   but.empty() ? "wait 3s" : "wait 6s",
                    "load off",
                    "expect within 90s whole",
                    "expect within 110s data",
@@ -245,7 +258,7 @@ SeedStory Draw::story() {
                             &Draw::agent_crashes, &Draw::agent_stopped,  &Draw::agent_pauses,   &Draw::host_pauses,
                             &Draw::host_dies,     &Draw::both_die,       &Draw::network_cut,    &Draw::network_mute,
                             &Draw::noise,         &Draw::applier_stalls, &Draw::operator_stops, &Draw::pause_ring,
-                            &Draw::writes,        &Draw::tail_lost,      &Draw::state_wiped};
+                            &Draw::writes,        &Draw::tail_lost,      &Draw::state_wiped,    &Draw::network_partial};
   std::vector<Fault> allowed;
   for (const Fault fault : all) {
     if (chance(40)) allowed.push_back(fault);
@@ -300,7 +313,7 @@ SeedStory draw_noise(std::uint64_t seed, double hours) {
 std::string complaint(const StoryResult& result) {
   if (result.ok) return {};
   const std::size_t c = result.failure.find("\n  C");
-  if (c != std::string::npos) return result.failure.substr(c + 3, 2);
+  if (c != std::string::npos) return result.failure.substr(c + 3, result.failure.find(':', c) - c - 3);
   const std::size_t from = result.failure.find(": ");
   const std::size_t to = result.failure.find('\n');
   return from == std::string::npos ? result.failure : result.failure.substr(from + 2, to - from - 2);

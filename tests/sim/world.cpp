@@ -279,6 +279,8 @@ void World::watch() {
 }
 
 void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
+  if (const auto* answer = std::get_if<CanvassAnswer>(&outgoing.message.body))
+    checker_.answered(host.name, *answer, now_, host.settings.silence);
   Host* to = host_at(outgoing.address);
   if (to == nullptr || !reaches(host, *to, Net::agents)) return;
   // What is sealed for one cluster can be opened by nobody else; what is bound to the name, by all who share it.
@@ -480,6 +482,7 @@ void World::wipe_state(const std::string& name) {
   Host& host = this->host(name);
   const DurableState before = std::exchange(host.disk, DurableState{});
   host.disk.self = fresh_id();
+  host.wiped = true;
   checker_.wiped(name, before.self);
 }
 
@@ -649,7 +652,7 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
   if (!member.in && (h.damaged || held_back(head, member))) return {};
   if (!member.in) return member.name + " is out: " + member.out_class + told_of(member.name);
-  const auto up = upstream(head, member.id);
+  const auto up = source_of(head, member.id);
   if (server.read_only()) return member.name + " is read_only";
   if (!up) return {};
   if (!server.linked() || server.source() != head.find(*up)->mysql)
@@ -684,7 +687,8 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
   after(2s, [this, absent, token] {
     if (token != calm_token_) return;
     for (const Host& h : hosts_) {
-      if (absent.count(h.name) == 0) start_server(h.name);  // it may have been about to end when all others were started
+      if (absent.count(h.name) == 0)
+        start_server(h.name);  // it may have been about to end when all others were started
       if (!h.node) continue;
       const Snapshot s = h.node->snapshot(now_);
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
@@ -693,7 +697,7 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       const bool read_only = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
         return p.code == "read_only" && p.node == h.name;
       });
-      if (read_only) operate(h.name, "SET GLOBAL read_only = 0");
+      if (read_only && h.wiped) operate(h.name, "SET GLOBAL read_only = 0");
     }
     look_after(absent, token);
   });

@@ -134,6 +134,7 @@ class World : private Surroundings {
     Time paused_until{0};
     Time paused_at{0};
     std::deque<Event> held;        // what arrived while it was paused
+    bool wiped = false;            // its agent has lost its state once
     bool crashes = false;          // in its next step
     Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
     Time out_since = Time::max();  // by its own disk, its agent running all the while
