@@ -275,8 +275,9 @@ void Node::Impl::handle(const Packet& packet) {
   const bool forming = packet.by_name && (chain.head() == nullptr || packet.message.head.epoch == 0);
   if (!member && !forming) return;
   ChainOut out = chain_out();
-  if (chain.head() == nullptr || !packet.by_name) chain.on_head(packet.from, packet.message.head, now_, out);
   chain.on_message(packet.from, packet.message.body, now_, out);
+  // After the message: a decision that brings the new head along need not be asked for.
+  if (chain.head() == nullptr || !packet.by_name) chain.on_head(packet.from, packet.message.head, now_, out);
   take(std::move(out));
   if (!member || packet.by_name) return;
 

@@ -258,7 +258,8 @@ void World::check_removals(const Config& config) {
 void World::check_writer(Host& host) {
   const bool informed =
       !host.disk.chain.empty() && checker_.newest() != nullptr && host.disk.chain.back() == checker_.newest_bytes();
-  const Member* member = informed ? checker_.newest()->find(host.disk.self) : nullptr;
+  const bool paused = informed && checker_.newest()->paused.on;  // then nobody may touch a server
+  const Member* member = informed && !paused ? checker_.newest()->find(host.disk.self) : nullptr;
   const bool out = member != nullptr && !member->in && host.node && now_ >= host.paused_until;
   const bool writes = host.server->listening() && !host.server->hung() && !host.server->read_only();
   if (!out || !writes)
