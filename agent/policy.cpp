@@ -239,6 +239,9 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
       const PeerView* p = peer(view, id);
       const bool silent = id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
       if (!silent || upstream(next, id) == upstream(*view.config, id)) continue;
+      const bool there =
+          p->record != nullptr && !p->record->links.empty() && p->record->links.front().source == upstream(next, id);
+      if (there) continue;  // it never moved to the one that goes out
       if (ring(next).size() < 2) return;
       items.push_back({id, Evidence::headless});
       take_out(next, id, Evidence::headless);

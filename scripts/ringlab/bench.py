@@ -57,6 +57,9 @@ class Bench:
         threads = [threading.Thread(target=getattr(node, signal), args=("mysqld",)) for node in victims]
         for thread in threads:
             thread.start()
+        if fault == "hung":  # a stop is over at once; the row must not overtake it
+            for thread in threads:
+                thread.join()
         self.collecting = threads
         return happened
 

@@ -415,6 +415,85 @@ TEST_CASE("a node comes back when it says that it is ready, one at a time") {
   CHECK(decision.wish->next.find(id_of(2))->flaps == 1);  // it is remembered how often it went
 }
 
+TEST_CASE("a node comes back only if its successor is there to follow it, and says so") {
+  Scene scene(1);
+  scene.take_out(3);
+  scene.record(3).phase = Phase::ready;
+  const Decision decision = decide(scene.view);
+  REQUIRE(decision.wish);
+  CHECK(must_concur(scene.view, *decision.wish) == id_of(4));
+  CHECK_FALSE(must_concur(Scene(4).view, *decision.wish));  // who is the successor knows its own mind
+  scene.peer(4).ping_unanswered = true;
+  CHECK(wished(scene) == "nothing");
+  CHECK(held_back(scene.view, id_of(3)) == "the agent of db4 does not answer, so nobody can make it follow db3");
+  CHECK(opinion(scene, 3, Evidence::returned) == Opinion::object);
+}
+
+TEST_CASE("unfollowed: the agent of the successor fell silent before it followed; out of the ring nothing is written") {
+  Scene scene(1);
+  scene.link(4).source = id_of(2);  // not db3: it never moved
+  CHECK(wished(scene) == "nothing");
+  scene.silent(4, 1s);
+  CHECK(wished(scene) == "nothing");
+  CHECK(opinion(scene, 3, Evidence::unfollowed) == Opinion::object);
+  scene.peer(4).silent_for = 1250ms;
+  scene.peer(4).port = EdgeState::ok;
+  CHECK(wished(scene) == "db3 unfollowed");
+  CHECK(new_ring(scene) == "db1 db2 db4");
+  CHECK(opinion(scene, 3, Evidence::unfollowed) == Opinion::concur);
+  SUBCASE("not if it follows, as far as is known") {
+    scene.link(4).source = id_of(3);
+    CHECK(wished(scene) == "nothing");
+  }
+  SUBCASE("not by one who has just started") {
+    scene.view.up_for = 1s;
+    CHECK(wished(scene) == "nothing");
+  }
+}
+
+// ---------------------------------------------------------------- a state directory that was lost
+
+TEST_CASE("a member without its memory keeps its place, if it is that member and nobody answers under its old id") {
+  Scene scene(1);
+  Hello hello;
+  hello.candidate.id = id_of(9);
+  hello.candidate.name = "db3";
+  hello.candidate.server_id = 3;
+  hello.candidate.gossip = {"10.0.0.33", 7946};
+  hello.candidate.mysql = {"10.0.0.3", 3306};
+  const auto knocks = [&] { scene.view.applicants[id_of(3)] = hello; };
+  knocks();
+  CHECK(impostor(scene.view, id_of(3), hello).find("itself answers") != std::string::npos);
+  CHECK(wished(scene) == "nothing");
+  scene.silent(3, 2500ms);
+  scene.peer(3).port = EdgeState::ok;  // its server runs on
+  CHECK(impostor(scene.view, id_of(3), hello).empty());
+  CHECK(wished(scene) == "db3 replaced");
+  CHECK(opinion(scene, 3, Evidence::replaced) == Opinion::concur);
+  const Decision decision = decide(scene.view);
+  const Member* member = decision.wish->next.find("db3");
+  REQUIRE(member != nullptr);
+  CHECK(member->id == id_of(9));
+  CHECK(member->in);
+  CHECK(member->gossip == hello.candidate.gossip);
+  CHECK(ring(decision.wish->next).size() == 4);
+  SUBCASE("another server under its name") {
+    hello.candidate.server_id = 4;
+    knocks();
+    CHECK(wished(scene) == "nothing");
+    CHECK(opinion(scene, 3, Evidence::replaced) == Opinion::object);
+  }
+  SUBCASE("its server has not been seen yet") {
+    hello.candidate.server_id = 0;
+    knocks();
+    CHECK(wished(scene) == "nothing");
+  }
+  SUBCASE("a voter that nobody has knocked at") {
+    scene.view.applicants.clear();
+    CHECK(opinion(scene, 3, Evidence::replaced) == Opinion::abstain);
+  }
+}
+
 TEST_CASE("not back: old head, hung server, unsafe, silent agent, stranded and held") {
   const auto ready = [](Scene& scene) {
     scene.take_out(3);

@@ -117,6 +117,24 @@ TEST_CASE("facts: who is no member any more is forgotten, in the checksum too") 
     for (const DigestEntry& entry : std::get<Facts>(packet.message.body).digest) CHECK(entry.node != node_id(3));
 }
 
+TEST_CASE("facts: the last position of a server survives an agent that starts while it is down") {
+  FactTable facts = table(0, 4);
+  CHECK(facts.last_position(node_id(1)) == nullptr);
+  NodeRecord seen = record_of(1, {1, 1}, "1-1-100");
+  seen.server_id = 1;
+  facts.apply(seen, 1s);
+  CHECK(facts.last_position(node_id(1))->executed == "1-1-100");
+  facts.apply(record_of(1, {2, 1}), 2s);  // another start of the agent, which has not seen its server yet
+  facts.apply(record_of(1, {2, 2}), 3s);
+  CHECK(facts.find(node_id(1))->executed.empty());
+  REQUIRE(facts.last_position(node_id(1)) != nullptr);
+  CHECK(facts.last_position(node_id(1))->executed == "1-1-100");
+  seen.version = {2, 3};
+  seen.executed = "1-1-90";
+  facts.apply(seen, 4s);
+  CHECK(facts.last_position(node_id(1))->executed == "1-1-90");
+}
+
 TEST_CASE("facts: when all that was hot is forgotten there is nothing to say") {
   FactTable facts = table(0, 8);
   facts.apply(record_of(7, {1, 1}), 1s);
