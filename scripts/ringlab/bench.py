@@ -7,6 +7,7 @@ Each run takes another victim. Times are those of this machine's one clock, from
 import argparse
 import datetime
 import json
+import signal
 import statistics
 import sys
 import threading
@@ -52,15 +53,13 @@ class Bench:
             happened = time.monotonic()
             victims[0].cut()
             return happened
-        signal = "stop" if fault == "hung" else "kill"
         happened = time.monotonic()
-        threads = [threading.Thread(target=getattr(node, signal), args=("mysqld",)) for node in victims]
-        for thread in threads:
-            thread.start()
-        if fault == "hung":  # a stop is over at once; the row must not overtake it
-            for thread in threads:
-                thread.join()
-        self.collecting = threads
+        for node in victims:  # all signals at once, and before the row is written
+            node.mysqld.send(signal.SIGSTOP if fault == "hung" else signal.SIGKILL)
+        if fault != "hung":
+            self.collecting = [threading.Thread(target=node.kill, args=("mysqld",)) for node in victims]
+            for thread in self.collecting:
+                thread.start()
         return happened
 
     def run(self, number, fault):
