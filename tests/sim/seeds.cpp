@@ -140,14 +140,14 @@ void Draw::both_die() {
 
 // Power fails at one host; when all faults are over it starts with an older state of its data.
 void Draw::tail_lost() {
-  if (!damaged_.empty()) return;
+  if (!damaged_.empty() || !wiped_.empty()) return;  // the only one who has the tail must not lose its memory
   damaged_ = anybody();
   say(now_, "kill mysqld " + damaged_);
 }
 
 // Once: a vote that is lost for good and one more that is missing are a majority of three.
 void Draw::state_wiped() {
-  if (!wiped_.empty() || names_.size() < 3 || fences_) return;
+  if (!wiped_.empty() || !damaged_.empty() || names_.size() < 3 || fences_) return;
   wiped_ = anybody();
   hurt("wipe state ", "start agent ", wiped_, short_or_long(0.02, 5));
 }
