@@ -30,9 +30,10 @@ std::optional<NodeId> source_of(const Config& config, const NodeId& id) {
 
 // ---------------------------------------------------------------- what is durable
 
-std::vector<Config> Checker::persisted(const std::string& host, const DurableState& before, const DurableState& after) {
+std::vector<Config> Checker::persisted(const std::string& host, const DurableState& before, const DurableState& after,
+                                       Time now) {
   check_no_way_back(host, before, after);
-  note_vote(before, after);
+  note_vote(before, after, now);
   std::vector<Config> fresh;
   check_chain(host, after, fresh);
   return fresh;
@@ -55,13 +56,19 @@ void Checker::check_no_way_back(const std::string& host, const DurableState& bef
     back("the chain");
 }
 
-void Checker::note_vote(const DurableState& before, const DurableState& after) {
+Time Checker::first_vote(const std::string& value) const {
+  const auto found = first_votes_.find(value);
+  return found == first_votes_.end() ? Time::max() : found->second;
+}
+
+void Checker::note_vote(const DurableState& before, const DurableState& after, Time now) {
   if (after.accepted.round == 0) return;
   if (after.accepted_instance == before.accepted_instance && after.accepted == before.accepted) return;
   Vote& vote = votes_[after.accepted_instance][after.accepted];
   if (!vote.acceptors.empty() && vote.value != after.accepted_value) {
     complain_("C1: ballot " + std::to_string(after.accepted.round) + " was used with two values");
   }
+  first_votes_.emplace(after.accepted_value, now);
   vote.value = after.accepted_value;
   vote.acceptors.insert(after.self);
 }

@@ -35,7 +35,10 @@ class Checker {
   explicit Checker(std::function<void(const std::string&)> complain) : complain_(std::move(complain)) {}
 
   // A host's disk is about to go from `before` to `after`. Returns the configs that nobody had on disk until now.
-  std::vector<Config> persisted(const std::string& host, const DurableState& before, const DurableState& after);
+  std::vector<Config> persisted(const std::string& host, const DurableState& before, const DurableState& after,
+                                Time now);
+  // When somebody first voted for this value: what Paxos hands back may be older than its decision. Time::max(): nobody.
+  Time first_vote(const std::string& value) const;
   // A host's disk was wiped: what it promised under its old id is forgotten there, so nobody may ever use that id again.
   void wiped(const std::string& host, const NodeId& id) {
     chain_seen_.erase(host);
@@ -66,7 +69,7 @@ class Checker {
   };
 
   void check_no_way_back(const std::string& host, const DurableState& before, const DurableState& after) const;
-  void note_vote(const DurableState& before, const DurableState& after);
+  void note_vote(const DurableState& before, const DurableState& after, Time now);
   void check_chain(const std::string& host, const DurableState& after, std::vector<Config>& fresh);
   void check_majority(const Config& config, const std::string& bytes, const DurableState& decider) const;
   void check_change(const Config& config) const;
@@ -76,6 +79,7 @@ class Checker {
   std::set<NodeId> wiped_;
   std::map<std::string, std::string> chain_seen_;  // by host: the last config whose chain was looked at
   std::map<Instance, std::map<Ballot, Vote>> votes_;
+  std::map<std::string, Time> first_votes_;
   std::map<std::string, std::map<NodeId, Time>> heard_;
 };
 

@@ -220,7 +220,7 @@ std::optional<std::size_t> World::crash_point(Host& host, const Effects& effects
 
 void World::persist(Host& host) {
   const DurableState& after = host.node->durable();
-  for (Config& config : checker_.persisted(host.name, host.disk, after)) {
+  for (Config& config : checker_.persisted(host.name, host.disk, after, now_)) {
     Seen seen{now_, Seen::Kind::epoch, host.name, {}, config};
     seen.text = "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring" + names_of(config);
     trace_.push_back(std::move(seen));
@@ -244,12 +244,14 @@ bool World::does_well(const Host& host, const Config* head) const {
 
 // C9. An agent that is silent, however long, is no reason; nor is what was true a moment ago.
 void World::check_removals(const Config& config) {
+  const Time wanted =
+      std::min(now_, checker_.first_vote(canonical_bytes(config)));  // it may have waited for a quorum since
   for (const Member& member : config.members) {
     const bool as_dead = member.out_class == "silent" || member.out_class == "refused" ||
                          member.out_class == "mysqld_down" || member.out_class == "mysqld_hung";
     if (member.in || !as_dead || member.out_epoch != config.epoch || !has(member.name)) continue;
     const Host& h = host(member.name);
-    if (does_well(h, &config) && now_ - h.sound_since > kSoundFor)
+    if (does_well(h, &config) && wanted - h.sound_since > kSoundFor)
       violation("C9: " + member.name + " is taken out (" + member.out_class + ") though its successor hears from it");
   }
 }
