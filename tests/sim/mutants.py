@@ -66,7 +66,8 @@ MUTANTS = [
         edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned) return std::nullopt;", "  return std::nullopt;"),
         edit("agent/policy.cpp", "    if (!unfollowed) return {};", "    return {};"))),
     Mutant("an_old_plan_goes_on", "the statements of one epoch are finished in the next", "C5", (
-        edit("agent/repair.cpp", "  overtaken_ = overtaken_ || head != head_;\n", ""),)),
+        edit("agent/repair.cpp", "  overtaken_ = overtaken_ || head != head_;\n", ""),
+        edit("agent/repair.cpp", "      overtaken_ = overtaken_ || stale;\n", ""))),
     Mutant("whose_read_only", "a node that is back stays read_only for ever", WHOLE, (
         edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
     Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", WHOLE, (
