@@ -107,7 +107,9 @@ void Node::Impl::settle_step() {
   lint();
   check_start();
   plan_repair();
+  note_starving();
   follow_way_back();
+  follow_way_out();
   publish();
   answer_asks();
   if (chain.head() == nullptr) {
@@ -202,6 +204,10 @@ void Node::Impl::on_adopted(const Config& config) {
     auto& since = member.in ? in_since_ : out_since_;
     (member.in ? out_since_ : in_since_).erase(member.id);
     since.emplace(member.id, now_);
+    if (member.absence == Absence::none)
+      absent_since_.erase(member.id);
+    else
+      absent_since_.emplace(member.id, now_);
     if (member.id == self()) continue;
     seen_[member.id];
   }
@@ -211,6 +217,7 @@ void Node::Impl::on_adopted(const Config& config) {
   objection_backoff_ = Duration{0};
   objection_until_ = now_;
   votes_differ_since_.reset();
+  if (config.evidence_class == to_string(Evidence::link)) rerouted_at_ = now_;
   paused_since_ = config.paused.on ? std::optional<Time>(now_) : std::nullopt;
   if (settling_since_ && own_member() && own_member()->in) settling_since_.reset();
   ++epochs_;
@@ -273,8 +280,14 @@ void Node::Impl::handle(const Packet& packet) {
   }
   const bool member = chain.head() != nullptr && chain.head()->find(packet.from) != nullptr;
   const bool forming = packet.by_name && (chain.head() == nullptr || packet.message.head.epoch == 0);
-  if (!member && !forming) return;
   ChainOut out = chain_out();
+  if (!member && !forming) {
+    // One that was removed while it was away believes in an older ring and asks its members: let it know.
+    if (chain.head() == nullptr || packet.by_name || !std::holds_alternative<Ping>(packet.message.body)) return;
+    chain.on_message(packet.from, Pull{packet.message.head}, now_, out);
+    for (Outgoing& answer : out.send) answer.address = packet.address;
+    return take(std::move(out));
+  }
   chain.on_message(packet.from, packet.message.body, now_, out);
   // After the message: a decision that brings the new head along need not be asked for.
   if (chain.head() == nullptr || !packet.by_name) chain.on_head(packet.from, packet.message.head, now_, out);
@@ -328,7 +341,13 @@ void Node::Impl::handle(const Polled& polled) {
     log(server_.up() ? LogLevel::info : LogLevel::warning, std::string("this MySQL is ") + to_string(server_.health()) +
                                                                (server_.why().empty() ? "" : ": " + server_.why()));
   }
-  if (polled.result) note_milestone(self(), polled.result->executed);
+  if (polled.result) {
+    note_milestone(self(), polled.result->executed);
+    if (!polled.result->read_only)
+      read_only_since_.reset();
+    else if (!read_only_since_)
+      read_only_since_ = now_;
+  }
   const bool fast = repair_.hurry() || now_ < hurry_until_;
   const bool away = !server_.up();
   poll_due_ = fast ? now_ + 5ms : away ? now_ + 50ms : polled.asked + settings.poll_period;

@@ -43,6 +43,9 @@ struct NodeSettings {
   Duration hung_after{3'000'000};
   Duration grace{0};
   Duration settle{1'000'000};
+  Duration link_grace{5'000'000};
+  bool bypass_stuck = false;
+  Duration max_lag{0};  // 0: never
   Duration poll_period{200'000};
   bool read_only_without_quorum = false;
   bool replay_stranded = true;
@@ -108,7 +111,7 @@ struct LoopLagged {
 // A command from the unix socket; answered by one Reply, at once or when its epoch is decided.
 struct Command {
   std::uint64_t id = 0;
-  std::string name;  // pause | resume | leaving
+  std::string name;  // those of agent/command.h, and "leaving": this agent is being stopped
   std::vector<std::pair<std::string, std::string>> arguments;
 };
 

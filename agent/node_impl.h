@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/command.h"
 #include "agent/formation.h"
 #include "agent/local_server.h"
 #include "agent/node.h"
@@ -78,6 +79,7 @@ class Node::Impl {
   void probe(const NodeId& id);
   void look(const NodeId& id, Duration period);
   void look_around();
+  bool tests_edges() const;
 
   // ---- node_server.cpp
   void poll_if_due();
@@ -92,6 +94,11 @@ class Node::Impl {
   std::optional<NodeRecord> wanted_source() const;
   bool member_well(const NodeId& id) const;
   void follow_way_back();
+  void follow_way_out();
+  bool drained() const;
+  void note_starving();
+  std::string stuck_now() const;
+  std::string starved_now() const;
   void lint();
   void publish();
   void answer_asks();
@@ -106,6 +113,7 @@ class Node::Impl {
   // ---- node_status.cpp
   NodeView node_view(const Member& member, Time now) const;
   void add_problems(Snapshot& snapshot, Time now) const;
+  std::string until_when(const Member& member, const NodeId& id, Time now) const;
   std::optional<std::int64_t> lag_of(const NodeId& replica, const NodeId& source, Time now) const;
 
   struct Seen {  // what is known of one other member besides its record
@@ -140,8 +148,6 @@ class Node::Impl {
   struct PendingCommand {
     Command command;
     Time deadline{0};
-    bool wants_pause = false;
-    Pause pause;
   };
   struct HelloSeen {
     Hello hello;
@@ -164,6 +170,8 @@ class Node::Impl {
   std::map<NodeId, Seen> seen_;
   std::map<NodeId, Time> in_since_;
   std::map<NodeId, Time> out_since_;
+  std::map<NodeId, Time> absent_since_;
+  std::optional<Time> rerouted_at_;
   bool quorum_ = false;
   std::optional<Time> quorum_lost_since_;
   std::optional<Time> votes_differ_since_;
@@ -196,6 +204,9 @@ class Node::Impl {
   std::uint64_t starts_noted_ = 0;
   bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
+  std::optional<Time> read_only_since_;  // as this agent has seen it
+  std::optional<Time> stuck_since_;
+  std::optional<Time> starved_since_;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
   std::optional<Time> check_since_;  // all members have been asked what they have since
   Time ask_again_{0};

@@ -160,6 +160,9 @@ View Node::Impl::view() const {
   }
   for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
   for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
+  for (const auto& [id, since] : absent_since_) v.absent_for[id] = now_ - since;
+  v.rerouted_for = rerouted_at_ ? now_ - *rerouted_at_ : kAges;
+  v.bypass_stuck = settings.bypass_stuck;
   for (const Member& member : v.config->members) {
     if (server_.link() != nullptr && server_.link()->source == member.mysql) v.link_source = member.id;
     PeerView p;
@@ -213,13 +216,23 @@ void Node::Impl::look(const NodeId& id, Duration period) {
 // replication account works there before it is needed.
 void Node::Impl::look_around() {
   if (settings.role == Role::witness || now_ - up_since_ < 2s) return;
+  const bool often = tests_edges();
   for (const Member& member : chain.head()->members) {
     const NodeRecord* record = facts_.find(member.id);
     if (member.id != self() && record != nullptr && record->health == MysqlHealth::up &&
         swim_.liveness(member.id) == Liveness::alive) {
-      look(member.id, seen_[member.id].looked ? kLookPeriod : kLookRetry);
+      look(member.id, seen_[member.id].looked && !often ? kLookPeriod : kLookRetry);
     }
   }
+}
+
+// Somebody looks for a way around a bad edge, or is out because of one.
+bool Node::Impl::tests_edges() const {
+  const auto& members = chain.head()->members;
+  return std::any_of(members.begin(), members.end(), [&](const Member& m) {
+    const NodeRecord* record = facts_.find(m.id);
+    return (!m.in && m.out_class == to_string(Evidence::link)) || (record != nullptr && !record->starved.empty());
+  });
 }
 
 // ---------------------------------------------------------------- campaigns: wish, canvass, Paxos
@@ -403,38 +416,28 @@ void Node::Impl::answer_canvasses() {
 // ---------------------------------------------------------------- commands
 
 void Node::Impl::handle(const Command& command) {
-  const auto argument = [&](const std::string& key) -> std::string {
-    for (const auto& [name, value] : command.arguments) {
-      if (name == key) return value;
-    }
-    return {};
-  };
   if (command.name == "leaving") {
     leaving_ = true;
     if (chain.head() != nullptr) swim_.leave(fx_->send);
     fx_->replies.push_back({command.id, true, ""});
     return;
   }
+  if (!is_command(command.name)) {
+    fx_->replies.push_back({command.id, false, "this agent does not know the command " + command.name});
+    return;
+  }
   if (chain.head() == nullptr) {
     fx_->replies.push_back({command.id, false, "no ring has been formed yet"});
     return;
   }
-  PendingCommand pending{command, now_ + kCommandLimit, command.name == "pause", {}};
-  if (command.name == "pause") {
-    pending.pause = {true, settings.name, argument("reason"), std::strtoull(argument("for_ms").c_str(), nullptr, 10)};
-  } else if (command.name == "resume") {
-    if (!foreign_.empty()) {
-      // What was changed by hand may be put right again.
-      set_marker("link", "");
-      foreign_.clear();
-      foreign_since_.reset();
-      log(LogLevel::info, "resumed: the link is put back as the ring wants it");
-    }
-  } else {
-    fx_->replies.push_back({command.id, false, "this agent does not know the command " + command.name});
-    return;
+  if (command.name == "resume" && !foreign_.empty()) {
+    // What was changed by hand may be put right again.
+    set_marker("link", "");
+    foreign_.clear();
+    foreign_since_.reset();
+    log(LogLevel::info, "resumed: the link is put back as the ring wants it");
   }
-  commands_.push_back(std::move(pending));
+  commands_.push_back({command, now_ + kCommandLimit});
 }
 
 void Node::Impl::run_commands() {
@@ -442,37 +445,27 @@ void Node::Impl::run_commands() {
   if (head.paused.on && paused_since_ && head.paused.for_ms > 0 && commands_.empty() &&
       now_ - *paused_since_ > std::chrono::milliseconds(head.paused.for_ms)) {
     // The pause is over; every node counts for itself, the first that proposes ends it.
-    commands_.push_back({{0, "resume", {}}, now_ + kCommandLimit, false, {}});
+    commands_.push_back({{0, "resume", {}}, now_ + kCommandLimit});
   }
   while (!commands_.empty()) {
     const PendingCommand& pending = commands_.front();
-    if (head.paused.on == pending.wants_pause) {
-      if (pending.command.id != 0)
-        fx_->replies.push_back({pending.command.id, true, pending.wants_pause ? "paused" : "running"});
+    const auto answer = [&](bool ok, std::string text) {
+      if (pending.command.id != 0) fx_->replies.push_back({pending.command.id, ok, std::move(text)});
       commands_.pop_front();
+    };
+    CommandStep step = command_step(pending.command, view(), settings.name);
+    if (step.over) {
+      answer(step.ok, std::move(step.text));
       continue;
     }
     if (now_ >= pending.deadline) {
-      if (pending.command.id != 0) {
-        fx_->replies.push_back(
-            {pending.command.id, false,
-             "outcome unknown: no majority of the voters answered within 5 s; it may still take effect"});
-      }
-      commands_.pop_front();
+      answer(false, "outcome unknown: no majority of the voters answered within 5 s; it may still take effect");
       continue;
     }
     ring_due_ = std::min(ring_due_, now_ + 50ms);
     if (chain.proposing() || !chain.confirmed()) return;
-    Config next = head;
-    next.paused = pending.pause;
-    next.reason = pending.wants_pause
-                      ? "paused by " + settings.name + (pending.pause.reason.empty() ? "" : ": " + pending.pause.reason)
-                      : "resumed by " + settings.name;
-    next.evidence_class = to_string(Evidence::command);
-    next.proposer = settings.name;
-    assign_votes(next, healthy_agents(view()));
     ChainOut out = chain_out();
-    chain.propose(std::move(next), now_, out);
+    chain.propose(std::move(*step.next), now_, out);
     take(std::move(out));
     return;
   }

@@ -18,6 +18,7 @@ constexpr Duration kCaughtUpFresh = 2s;
 constexpr Duration kForeignSettled = 500ms;  // a shutdown looks like a STOP for a moment
 constexpr Duration kLookUrgent = 500ms;
 constexpr Duration kLookFresh = 3s;
+constexpr Duration kEdgeFresh = 10s;
 constexpr std::size_t kMilestones = 64;
 
 TlsMode tls_of(const std::string& text) {
@@ -230,7 +231,7 @@ Situation Node::Impl::situation() const {
 
 // A server of this ring that has been seen to be up.
 bool Node::Impl::has_server() const {
-  return chain.head() != nullptr && own_member() != nullptr && server_.state() && settings.role != Role::witness;
+  return chain.head() != nullptr && server_.state() && settings.role != Role::witness;
 }
 
 void Node::Impl::plan_repair() {
@@ -245,7 +246,7 @@ void Node::Impl::plan_repair() {
   plan_ = reconcile(s);
   // It was made writable by hand, or never was made read_only: the next read_only is not ours.
   if (!s.server->read_only && plan_.deed != Deed::set_read_only && repair_.at_rest(now_)) set_marker("read_only", "");
-  if (!plan_.needs_reseed.empty() && own_member()->in && unsafe_.empty()) {
+  if (!plan_.needs_reseed.empty() && own_member() != nullptr && own_member()->in && unsafe_.empty()) {
     unsafe_ = plan_.needs_reseed;
     set_marker("unsafe", unsafe_);
     log(LogLevel::error, unsafe_);
@@ -273,8 +274,9 @@ void Node::Impl::plan_repair() {
 // Carries the plan out, with the head as it is at the end of the step: what is sent to the server leaves after it.
 void Node::Impl::run_repair() {
   if (!has_server() || !server_.up()) return;
-  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
-                                                              [](const PendingCommand& c) { return c.wants_pause; });
+  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(), [](const auto& c) {
+                         return c.command.name == "pause";
+                       });
   const bool always = plan_.deed == Deed::stop_link ||
                       (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum()));
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
@@ -296,7 +298,7 @@ void Node::Impl::run_repair() {
 
 void Node::Impl::follow_way_back() {
   const Member* me = own_member();
-  if (me == nullptr || me->in || me->role != Role::ring || !server_.up()) {
+  if (me == nullptr || me->in || (me->role != Role::ring && me->role != Role::spare) || !server_.up()) {
     phase_ = Phase::none;
     settling_since_.reset();
     catch_up_target_.clear();
@@ -311,7 +313,7 @@ void Node::Impl::follow_way_back() {
   const auto up = upstream(*chain.head(), self());
   const Link* link = server_.link();
   const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running &&
-                       server_.state()->read_only;
+                       (server_.state()->read_only || writes_while_out(*me));
   const NodeRecord* source = up ? facts_.find(*up) : nullptr;
   if (!running || source == nullptr) return back_to(Phase::following);
   // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
@@ -328,6 +330,64 @@ void Node::Impl::follow_way_back() {
   if (!settling_since_) settling_since_ = now_;
   const bool settled = now_ - *settling_since_ >= settle_time(settings.settle, me->flaps);
   phase_ = settled && repair_.link_verified() ? Phase::ready : Phase::settling;
+}
+
+// ---------------------------------------------------------------- the way out
+
+// A planned absence begins with a server that takes no writes and has given away all it had.
+void Node::Impl::follow_way_out() {
+  const Member* me = own_member();
+  if (me == nullptr || !me->in || me->absence == Absence::none || !server_.up()) return;
+  phase_ = drained() ? Phase::drained : Phase::draining;
+}
+
+// The look that counts was begun after read_only had been seen: nothing can have been committed since.
+bool Node::Impl::drained() const {
+  const auto followers = downstream(*chain.head(), self());
+  if (!server_.state()->read_only || !read_only_since_ || server_.state_at() <= *read_only_since_ || followers.empty())
+    return false;
+  const NodeRecord* next = facts_.find(followers.front());
+  return next != nullptr && own_missing_elsewhere(own_record(), {next}) == 0;
+}
+
+// ---------------------------------------------------------------- starving
+
+// What of the own link starves all behind it, or "".
+std::string Node::Impl::stuck_now() const {
+  const Member* me = own_member();
+  const Link* link = server_.link();
+  if (me == nullptr || !server_.up() || link == nullptr || !foreign_.empty()) return {};
+  if (!link->sql_running && link->sql_errno != 0)
+    return "the applier stopped on error " + std::to_string(link->sql_errno) + ": " + link->sql_error;
+  const auto up = upstream(*chain.head(), self());
+  const auto lag = up && settings.max_lag > Duration{0} ? lag_of(self(), *up, now_) : std::nullopt;
+  if (lag && *lag > settings.max_lag.count() / 1000) return "it lags by more than max_lag";
+  if (!plan_.link_fits && !repair_.trouble().empty() && !repair_.hurry()) return repair_.trouble();
+  return {};
+}
+
+// Why nothing comes from a source that is said to be well, or "".
+std::string Node::Impl::starved_now() const {
+  const Member* me = own_member();
+  const Link* link = server_.link();
+  const auto up = me == nullptr ? std::nullopt : upstream(*chain.head(), self());
+  if (!up || !me->in || link == nullptr || !server_.up() || !foreign_.empty() || !member_well(*up)) return {};
+  if (link->source != chain.head()->find(*up)->mysql || link->io == IoState::stopped) return {};
+  if (link->io == IoState::connecting && link->io_errno != 0)
+    return "error " + std::to_string(link->io_errno) + ": " + link->io_error;
+  return server_.link_quiet_for(now_) > settings.silence ? "nothing is heard from it" : "";
+}
+
+void Node::Impl::note_starving() {
+  if (chain.head() == nullptr) return;
+  const auto note = [this](std::optional<Time>& since, bool is) {
+    if (!is)
+      since.reset();
+    else if (!since)
+      since = now_;
+  };
+  note(stuck_since_, !stuck_now().empty());
+  note(starved_since_, !starved_now().empty());
 }
 
 // ---------------------------------------------------------------- the own record
@@ -404,9 +464,13 @@ NodeRecord Node::Impl::own_record() const {
     r.read_only_by_agent = state.read_only && same_start(chain.marker("read_only"));
     for (const Link& link : state.links) r.links.push_back(link_fact(link));
   }
-  for (const auto& [id, seen] : seen_) {
-    if (id != self() && seen.answered_before) r.edges.push_back({id, EdgeState::ok});
+  if (chain.head() != nullptr && tests_edges()) {
+    for (const auto& [id, seen] : seen_) {
+      if (id != self() && seen.looked && now_ - seen.looked_at <= kEdgeFresh) r.edges.push_back({id, EdgeState::ok});
+    }
   }
+  if (stuck_since_ && now_ - *stuck_since_ >= settings.link_grace) r.stuck = stuck_now();
+  if (starved_since_ && now_ - *starved_since_ >= settings.link_grace) r.starved = starved_now();
   if (server_.up() && chain.head() != nullptr) {
     const std::string& trouble = repair_.trouble();
     r.blocked = plan_.blocked && foreign_.empty() ? plan_.why : trouble;
@@ -444,7 +508,7 @@ void Node::Impl::lint() {
 }
 
 void Node::Impl::publish() {
-  if (chain.head() == nullptr) return;
+  if (own_member() == nullptr) return;
   NodeRecord record = own_record();
   NodeRecord urgent = urgent_part(record);
   if (urgent == published_urgent_ && now_ - published_at_ < kPublishPeriod) return;

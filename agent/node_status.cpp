@@ -88,8 +88,20 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   return v;
 }
 
+// "; maintenance (disks) for another 20 s"
+std::string Node::Impl::until_when(const Member& member, const NodeId& id, Time now) const {
+  std::string out = "; maintenance" + (member.note.empty() ? std::string() : " (" + member.note + ")");
+  const auto since = absent_since_.find(id);
+  if (member.absence_ms == 0 || since == absent_since_.end()) return out + " until `ringagent maintenance " + member.name + " off`";
+  const Duration left = std::chrono::milliseconds(member.absence_ms) - (now - since->second);
+  return out + " for another " + seconds(std::max(left, Duration{0}));
+}
+
 void Node::Impl::add_problems(Snapshot& s, Time now) const {
   const Config& head = *chain.head();
+  if (own_member() == nullptr)
+    add(s, "critical", "removed", settings.name, settings.name + " is no member of the ring any more: its server follows nobody");
+  if (!head.wanted_order.empty()) add(s, "warning", "reordering", "", "the nodes are moved, one at a time, to the order that was asked for");
   if (!chain.broken().empty()) {
     add(s, "critical", "split_chain", "",
         chain.broken() + ": two clusters share one identity; nothing is changed until one of them is taken away");
@@ -110,6 +122,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
   for (const NodeView& v : s.nodes) {
     const NodeId id = head.find(v.name)->id;
     const NodeRecord* record = facts_.find(id);
+    const Member& member = *head.find(id);
     const bool server = v.role != "witness";
     const auto out = out_since_.find(id);
     if (v.agent == "dead")
@@ -124,12 +137,20 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       if (out != out_since_.end()) text += " for " + seconds(now - out->second);
       if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
+      if (member.absence == Absence::maintenance) text += until_when(member, id, now);
       if (v.phase == "ready" && v.stranded == 0) {
         if (const std::string held = held_back(view(), id); !held.empty()) text += "; held back: " + held;
       }
       add(s, "warning", "node_out", v.name, text);
     }
+    if (v.in && member.absence != Absence::none)
+      add(s, "warning", "draining", v.name,
+          v.name + " is read_only and goes out when all that it wrote has reached its successor: " + to_string(member.absence) +
+              (member.note.empty() ? "" : " (" + member.note + ")"));
     if (record == nullptr || !server) continue;
+    if (!record->stuck.empty()) add(s, "critical", "stuck", v.name, v.name + " starves all behind it: " + record->stuck);
+    if (!record->starved.empty())
+      add(s, "critical", "starved", v.name, v.name + " gets nothing from its upstream, whose agent says that it is up: " + record->starved);
     if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
     if (v.stranded > 0 && v.phase == "ready") {
       add(s, "warning", "stranded", v.name,

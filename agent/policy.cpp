@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/care.h"
+#include "agent/evidence.h"
 #include "agent/positions.h"
 
 namespace ringagent {
@@ -16,185 +18,6 @@ constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
 constexpr Duration kSettleMax = 600s;
 constexpr Duration kLookSkew = 50ms;
-
-// Evidence against one member: ripe in `wait`.
-struct Charge {
-  Evidence evidence = Evidence::none;
-  Duration wait{0};
-};
-struct Hearing {
-  std::optional<Charge> charge;
-  bool probe = false;
-};
-
-const PeerView* peer(const View& view, const NodeId& id) {
-  const auto found = view.peers.find(id);
-  return found == view.peers.end() ? nullptr : &found->second;
-}
-
-bool agent_answers(const PeerView& peer) {
-  return peer.liveness == Liveness::alive || peer.liveness == Liveness::suspect;
-}
-
-LinkSays from_port(const PeerView& accused) {
-  switch (accused.port) {
-    case EdgeState::ok:
-      return LinkSays::alive;
-    case EdgeState::refused:
-    case EdgeState::silent:
-      return LinkSays::broken;
-    case EdgeState::unknown:
-      return LinkSays::nothing;
-  }
-  return LinkSays::nothing;
-}
-
-struct LinkWord {
-  LinkSays says = LinkSays::nothing;
-  Duration quiet_for{0};
-};
-
-// A successor whose agent does not answer now, or whose own server is gone, says nothing new about its link.
-bool can_testify(const PeerView* peer) {
-  return peer != nullptr && agent_answers(*peer) && !peer->ping_unanswered && peer->record != nullptr &&
-         peer->record->health == MysqlHealth::up;
-}
-
-// The word of the database link to `accused`: its successor's own link if that successor's agent lives, otherwise a
-// fresh connection by whoever asks. `nothing` means: ask the port.
-LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
-  const auto followers = downstream(*view.config, accused);
-  const Member* member = view.config->find(accused);
-  if (!followers.empty() && member != nullptr && member->in) {
-    const NodeId& successor = followers.front();
-    if (successor == view.self) {
-      if (view.link_source == accused && view.link != LinkSays::nothing) return {view.link, view.link_quiet_for};
-    } else if (const PeerView* other = peer(view, successor); can_testify(other)) {
-      for (const LinkFact& link : other->record->links) {
-        if (link.source != accused) continue;
-        const bool lost = link.io != 2 && (link.error_number == 2003 || link.error_number == 2013 ||
-                                           link.error_number == 2002 || link.error_number == 2006);
-        if (lost) return {LinkSays::broken, kNever};
-        if (link.io == 2) {
-          // Its agent would have told if the link had gone quiet (heard_ms is 0 while it has not).
-          if (link.heard_ms == 0) return {LinkSays::alive, Duration{0}};
-          return {LinkSays::quiet, std::chrono::milliseconds(link.heard_ms) + other->record_age};
-        }
-      }
-    }
-  }
-  const LinkSays port = from_port(accused_peer);
-  return {port, port == LinkSays::broken ? kNever : Duration{0}};
-}
-
-// Is the link dead enough, given that a link that is merely quiet must have been so for `quiet_enough`?
-struct LinkVerdict {
-  bool alive = false;
-  bool unknown = false;
-  Duration wait{0};
-};
-LinkVerdict verdict(const LinkWord& word, Duration quiet_enough) {
-  switch (word.says) {
-    case LinkSays::alive:
-      return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};
-    case LinkSays::nothing:
-      return {false, true, Duration{0}};
-    case LinkSays::broken:
-      return {};
-    case LinkSays::quiet:
-      return {false, false, word.quiet_for >= quiet_enough ? Duration{0} : quiet_enough - word.quiet_for};
-  }
-  return {};
-}
-
-bool says_well(const NodeRecord& record) {
-  return record.unsafe.empty() && record.health != MysqlHealth::down && record.health != MysqlHealth::hung;
-}
-
-// Its own agent says what is wrong with its server.
-Hearing hear_own_agent(const View& view, const PeerView& accused, const LinkWord& word) {
-  const NodeRecord& record = *accused.record;
-  if (!record.unsafe.empty()) return {Charge{Evidence::unsafe, 0us}, false};
-  if (record.health == MysqlHealth::down) {
-    const LinkVerdict link = verdict(word, view.silence);
-    if (link.unknown) return {std::nullopt, true};
-    // Alive or merely quiet: a broken link will say so within milliseconds; until then it may be the agent that errs.
-    const Duration grace = view.grace > accused.health_age ? view.grace - accused.health_age : Duration{0};
-    return {Charge{Evidence::mysqld_down, std::max(grace, link.wait)}, false};
-  }
-  if (record.health == MysqlHealth::hung) {
-    const LinkVerdict link = verdict(word, view.hung_after);
-    if (link.unknown) return {std::nullopt, true};
-    return {Charge{Evidence::mysqld_hung, link.wait}, false};
-  }
-  return {};
-}
-
-// Its agent does not answer: only its port and the link to it can tell.
-Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& word) {
-  if (view.up_for < view.silence) return {Charge{Evidence::silent, view.silence - view.up_for}, false};
-  const LinkVerdict link = verdict(word, view.silence);
-  if (link.unknown) return {std::nullopt, true};
-  if (link.alive) return {Charge{Evidence::silent, std::max(link.wait, Duration{1000})}, false};
-  if (word.says == LinkSays::broken) {
-    if (accused.port == EdgeState::unknown) return {std::nullopt, true};
-    if (accused.port == EdgeState::refused && accused.port_answered_before)
-      return {Charge{Evidence::refused, 0us}, false};
-    if (accused.port == EdgeState::ok) return {};
-  }
-  const Duration agent_wait = accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
-  // A port that was silent a while ago is asked again and again until the charge is ripe.
-  return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, accused.port != EdgeState::unknown};
-}
-
-// Its agent is silent, and what it replicates from, as far as it could tell, was decided out: it cannot repoint.
-bool is_headless(const View& view, const NodeId& id, const PeerView& p) {
-  const auto up = upstream(*view.config, id);
-  if (!up || p.record == nullptr || p.record->links.empty()) return false;
-  const Member* source = view.config->find(p.record->links.front().source);
-  return source != nullptr && !source->in && source->id != *up;
-}
-
-// Its successor's agent is silent, and that successor follows somebody else, as far as is known: it died just when it should
-// have moved. What `id` writes reaches nobody; out of the ring it is read_only. For how long that agent has been silent.
-std::optional<Duration> unfollowed_for(const View& view, const NodeId& id) {
-  const bool all_answer =
-      std::none_of(view.peers.begin(), view.peers.end(), [](const auto& p) { return p.second.ping_unanswered; });
-  if (all_answer) return std::nullopt;
-  const auto followers = downstream(*view.config, id);
-  if (followers.empty() || followers.front() == view.self || view.up_for < view.silence) return std::nullopt;
-  const Member* successor = view.config->find(followers.front());
-  const PeerView* p = peer(view, successor->id);
-  if (!successor->in || p == nullptr || !p->ping_unanswered || p->record == nullptr || p->record->links.empty())
-    return std::nullopt;
-  const NodeId& follows = p->record->links.front().source;
-  const Member* source = view.config->find(follows);
-  if (follows == id || source == nullptr || !source->in) return std::nullopt;  // out: then the successor is headless
-  return p->silent_for;
-}
-
-Hearing hear(const View& view, const NodeId& accused) {
-  const PeerView* p = peer(view, accused);
-  if (p == nullptr) return {};
-  const bool by_own_agent = accused == view.self || (agent_answers(*p) && !p->ping_unanswered);
-  if (by_own_agent && (p->record == nullptr || says_well(*p->record))) {
-    const auto unfollowed = unfollowed_for(view, accused);
-    if (!unfollowed) return {};
-    return {Charge{Evidence::unfollowed, std::max(Duration{0}, view.silence / 2 - *unfollowed)}, false};
-  }
-  const LinkWord word = link_word(view, accused, *p);
-  if (by_own_agent) return hear_own_agent(view, *p, word);
-  // It may have told of its server's death with its last breath.
-  if (p->record != nullptr && p->silent_for < view.silence && p->record->health != MysqlHealth::up) {
-    const Hearing told = hear_own_agent(view, *p, word);
-    if (told.charge && told.charge->wait == Duration{0}) return told;
-  }
-  const Duration agent_enough = view.silence / 2;
-  if (view.up_for >= view.silence && is_headless(view, accused, *p)) {
-    return {Charge{Evidence::headless, std::max(Duration{0}, agent_enough - p->silent_for)}, false};
-  }
-  return hear_others(view, *p, word);
-}
 
 // How many living agents are nearer downstream of `node` than I am.
 int rank(const View& view, const NodeId& node, const std::set<NodeId>& out) {
@@ -308,6 +131,9 @@ std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
       case Evidence::unfollowed:
         out += " is out: the agent of its successor is silent, so nobody makes that one follow it";
         break;
+      case Evidence::stuck:
+        out += " is out: its link is stuck: " + (p != nullptr && p->record != nullptr ? p->record->stuck : "");
+        break;
       case Evidence::returned:
         out += " is back";
         break;
@@ -361,15 +187,36 @@ struct Removals {
   std::vector<NodeId> probe;
 };
 
+// Transactions of others that stand on this member and on no other that is in: taking it out would cut them off.
+bool last_source(const View& view, const NodeId& id) {
+  const PeerView* own = peer(view, id);
+  std::vector<const NodeRecord*> others;
+  for (const NodeId& other : ring(*view.config)) {
+    const PeerView* p = peer(view, other);
+    if (other != id && p != nullptr && p->record != nullptr) others.push_back(p->record);
+  }
+  return own == nullptr || own->record == nullptr || foreign_missing_elsewhere(*own->record, others) != 0;
+}
+
+// Who is alive and only stuck goes out alone, and not if half the ring is out already.
+bool may_bypass(const View& view, const NodeId& id) {
+  const auto whole = std::count_if(view.config->members.begin(), view.config->members.end(),
+                                   [](const Member& m) { return m.role == Role::ring; });
+  return 2 * (static_cast<std::ptrdiff_t>(ring(*view.config).size()) - 1) >= whole && !last_source(view, id);
+}
+
 Removals find_removals(const View& view) {
   Removals out;
+  std::vector<NodeId> stuck;
   const std::vector<NodeId> now_in = ring(*view.config);
   for (const NodeId& id : now_in) {
     const Hearing hearing = hear(view, id);
     if (hearing.probe) out.probe.push_back(id);
     if (!hearing.charge) continue;
     const Charge& charge = *hearing.charge;
-    if (charge.wait == Duration{0}) {
+    if (charge.evidence == Evidence::stuck) {
+      stuck.push_back(id);
+    } else if (charge.wait == Duration{0}) {
       out.items.push_back({id, charge.evidence});
     } else {
       out.next_ripe = std::min(out.next_ripe.value_or(kNever), charge.wait);
@@ -381,6 +228,10 @@ Removals find_removals(const View& view) {
         out.next_ripe_down = std::max(out.next_ripe_down.value_or(Duration{0}), kCollectLink - told);
       }
     }
+  }
+  if (out.items.empty() && !out.next_ripe) {
+    const auto first = std::find_if(stuck.begin(), stuck.end(), [&](const NodeId& id) { return may_bypass(view, id); });
+    if (first != stuck.end()) out.items.push_back({*first, Evidence::stuck});
   }
   return out;
 }
@@ -425,8 +276,8 @@ std::optional<Wish> wish_return(const View& view) {
   Config next = successor_of(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
-    if (member.in || member.role != Role::ring || !ready(view, member.id) || !held_back(view, member.id).empty())
-      continue;
+    const bool wanted = member.role == Role::ring || (member.role == Role::spare && wants_spare(view));
+    if (member.in || !wanted || !ready(view, member.id) || !held_back(view, member.id).empty()) continue;
     put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
     break;  // one at a time: each splice is verified before the next
@@ -438,6 +289,29 @@ std::optional<Wish> wish_return(const View& view) {
   return wish;
 }
 
+std::optional<Wish> wish_planned(const View& view) {
+  auto step = planned_step(view);
+  if (!step) return std::nullopt;
+  const NodeId id = step->item.node;
+  Wish wish = make_wish(view, std::move(step->next), {step->item});
+  wish.next.reason = step->reason;
+  wish.rank = rank(view, id, {});
+  return wish;
+}
+
+std::optional<Wish> wish_way_around(const View& view) {
+  const auto way = route_around(view);
+  if (!way) return std::nullopt;
+  Config next = successor_of(*view.config);
+  reorder(next, way->home_order);
+  take_out(next, way->out, Evidence::link);
+  const bool moved = way->home_order != home_order(*view.config);
+  Wish wish = make_wish(view, std::move(next), {{way->out, Evidence::link}});
+  wish.next.reason = name_of(*view.config, way->out) + " is out" + (moved ? ", to come back at another place: " : ": ") + way->why;
+  wish.rank = rank(view, way->out, {});
+  return wish;
+}
+
 // A member that has lost its state directory keeps its place, whether it is in or not.
 std::optional<Wish> wish_replacement(const View& view) {
   for (const auto& [id, applicant] : view.applicants) {
@@ -445,6 +319,7 @@ std::optional<Wish> wish_replacement(const View& view) {
     Config next = successor_of(*view.config);
     Member& member = *next.find(id);
     const Candidate& candidate = applicant.candidate;
+    std::replace(next.wanted_order.begin(), next.wanted_order.end(), id, candidate.id);
     member.id = candidate.id;
     member.gossip = candidate.gossip;
     member.mysql = candidate.mysql;
@@ -516,6 +391,8 @@ std::int64_t stranded_count(const View& view, const NodeId& node) {
 }
 
 std::string held_back(const View& view, const NodeId& id) {
+  const Member& member = *view.config->find(id);
+  if (member.absence != Absence::none) return std::string(to_string(member.absence)) + " is not over";
   Config next = *view.config;
   put_in(next, id);
   const std::vector<NodeId> followers = downstream(next, id);
@@ -526,6 +403,8 @@ std::string held_back(const View& view, const NodeId& id) {
              name_of(next, id);
     }
   }
+  if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
+    return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
   const std::int64_t stranded = stranded_count(view, id);
   if (stranded == 0) return {};
   if (!view.replay_stranded) {
@@ -561,7 +440,9 @@ Decision decide(const View& view) {
   out.look_again = removals.next_ripe;
   out.wish = wish_removal(view, removals);
   if (!out.wish) out.wish = wish_replacement(view);
+  if (!out.wish) out.wish = wish_planned(view);
   if (!out.wish) out.wish = wish_return(view);
+  if (!out.wish) out.wish = wish_way_around(view);
   if (!out.wish) out.wish = wish_votes(view);
   return out;
 }
@@ -584,8 +465,11 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
 
 std::optional<NodeId> must_concur(const View& view, const Wish& wish) {
   const CanvassItem& first = wish.items.front();
-  if (first.evidence != Evidence::returned) return std::nullopt;
-  const std::vector<NodeId> followers = downstream(wish.next, first.node);
+  if (first.evidence == Evidence::address) return first.node == view.self ? std::nullopt : std::optional(first.node);
+  const Member* after = wish.next.find(first.node);
+  const bool goes = first.evidence == Evidence::planned && view.config->find(first.node)->in && (after == nullptr || !after->in);
+  if (first.evidence != Evidence::returned && !goes) return std::nullopt;
+  const std::vector<NodeId> followers = downstream(goes ? *view.config : wish.next, first.node);
   if (followers.empty() || followers.front() == view.self) return std::nullopt;
   return followers.front();
 }
@@ -656,6 +540,23 @@ Judgement judge(const View& view, const CanvassItem& item) {
       assign_votes(wanted, healthy_agents(view));
       if (voters(wanted) != voters(*view.config)) return {Opinion::concur, "", false};
       return {Opinion::object, "the votes are as they should be as I see it", false};
+    }
+    case Evidence::stuck:
+      if (!may_bypass(view, item.node)) return {Opinion::object, name + " is needed by others", false};
+      return by_record(p->record != nullptr && !p->record->stuck.empty(), "it is stuck");
+    case Evidence::planned: {
+      const std::string why = against_plan(view, item.node);
+      return why.empty() ? Judgement{Opinion::concur, "", false} : Judgement{Opinion::object, why, false};
+    }
+    case Evidence::address: {
+      const Member& member = *view.config->find(item.node);
+      return by_record(p->record != nullptr && (p->record->mysql != member.mysql || p->record->gossip != member.gossip),
+                       "it has another address");
+    }
+    case Evidence::link: {
+      const auto way = route_around(view);
+      if (way && way->out == item.node) return {Opinion::concur, "", false};
+      return {Opinion::object, "I see no need to go around " + name, false};
     }
     case Evidence::command:
       return {Opinion::concur, "", false};

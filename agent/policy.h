@@ -51,6 +51,8 @@ struct View {
   Duration votes_differ_for{0};       // how long the wanted voters have differed from the config's
   std::map<NodeId, Duration> in_for;  // how long each has been in (or out), as far as I know
   std::map<NodeId, Duration> out_for;
+  std::map<NodeId, Duration> absent_for;  // since this agent learnt of its planned absence
+  Duration rerouted_for{0};               // since the last way around a bad edge; max() if none is remembered
   // By member: an agent without a ring that presents its name under another id, and was heard of lately.
   std::map<NodeId, Hello> applicants;
 
@@ -59,6 +61,7 @@ struct View {
   Duration grace{0};
   bool replay_stranded = true;
   Duration replay_max_age{0};
+  bool bypass_stuck = false;
 };
 
 // What should be decided next, and why; or when to look again.

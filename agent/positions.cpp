@@ -43,6 +43,11 @@ std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<c
   return static_cast<std::int64_t>(own.subtract(union_of(record.flavor, others)).count());
 }
 
+std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {
+  const GtidSet missing = read(record.flavor, record.executed).subtract(union_of(record.flavor, others));
+  return static_cast<std::int64_t>(missing.count() - missing.restricted_to_origin(origin_of(record)).count());
+}
+
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others) {
   const GtidSet known = union_of(owner.flavor, others).restricted_to_origin(origin_of(owner));
   return static_cast<std::int64_t>(known.subtract(read(owner.flavor, have)).count());

@@ -187,13 +187,11 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   return plan;
 }
 
-// An out node takes no writes, unless only the way to it was bad; an unsafe or unchecked one never does.
+// An out node takes no writes, nor one that is being drained; an unsafe or unchecked one never does.
 bool wants_read_only(const Situation& s, const Member& self) {
-  if (self.role == Role::leaf) return false;
   if (!s.unsafe.empty() || s.fence_without_quorum) return true;
   if (!s.start_checked) return !s.adopted;
-  if (self.in) return false;
-  return self.out_class != to_string(Evidence::link) && self.out_class != to_string(Evidence::stuck);
+  return self.in ? self.absence != Absence::none : !writes_while_out(self);
 }
 
 // In gtid_binlog_state, "domain-server-sequence,..."; asked at every step, so it is not parsed.
@@ -243,12 +241,22 @@ Intent Intent::parse(const std::string& text) {
   return intent;
 }
 
+bool writes_while_out(const Member& member) {
+  return member.absence == Absence::none &&
+         (member.out_class == to_string(Evidence::link) || member.out_class == to_string(Evidence::stuck));
+}
+
 Plan reconcile(const Situation& s) {
   const Member* self = s.config->find(s.self);
-  if (self == nullptr) return blocked("this node is not a member of the ring");
-  if (self->role == Role::witness) return {};
   auto dialect = Dialect::for_server(s.server->version);
   if (!dialect) return blocked(dialect.error().text);
+  if (self == nullptr) {
+    const Link* link = s.server->link();
+    if (link == nullptr || (link->io == IoState::stopped && !link->sql_running))
+      return blocked("this node is no member of the ring any more");
+    return deed(Deed::stop_link, dialect->stop_link(), "no member of the ring any more: it follows nobody");
+  }
+  if (self->role == Role::witness) return {};
 
   const bool want_read_only = wants_read_only(s, *self);
   if (want_read_only && !s.server->read_only) {
@@ -264,7 +272,7 @@ Plan reconcile(const Situation& s) {
   }
   Plan plan = link_plan(s, *dialect);
   if (plan.deed != Deed::none || plan.blocked || !plan.link_fits) return plan;
-  if (s.server->version.flavor == Flavor::mariadb && self->role == Role::ring && !knows_own_domain(*s.server)) {
+  if (s.server->version.flavor == Flavor::mariadb && self->role != Role::leaf && !knows_own_domain(*s.server)) {
     return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
   }
   const bool linked = s.link_verified || !upstream(*s.config, s.self);

@@ -71,4 +71,7 @@ struct Plan {
 };
 Plan reconcile(const Situation& situation);
 
+// Who is only out because of its link goes on taking writes; everybody else who is out takes none.
+bool writes_while_out(const Member& member);
+
 }  // namespace ringagent

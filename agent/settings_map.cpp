@@ -44,6 +44,9 @@ NodeSettings node_settings(const Settings& s) {
   out.hung_after = s.failure.hung_after;
   out.grace = s.failure.grace;
   out.settle = s.failure.settle;
+  out.link_grace = s.failure.link_grace;
+  out.bypass_stuck = s.failure.bypass_stuck;
+  out.max_lag = s.failure.max_lag;
   out.read_only_without_quorum = s.failure.read_only_without_quorum;
   out.replay_stranded = s.failure.replay_stranded;
   out.replay_max_age = s.failure.replay_max_age;

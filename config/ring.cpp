@@ -8,7 +8,7 @@
 namespace ringagent {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
 constexpr std::size_t kReasonBytesMax = 4 * kTextBytesMax;
 
 bool may_be_in(const Member& member) {
@@ -122,6 +122,8 @@ void write(Writer& w, const Member& m) {
   w.text(m.out_position);
   w.number(m.flaps, 4);
   w.number(m.lost_vote_epoch, 8);
+  w.number(static_cast<std::uint64_t>(m.absence), 1);
+  w.number(m.absence_ms, 8);
 }
 
 Member read_member(Reader& r) {
@@ -143,6 +145,10 @@ Member read_member(Reader& r) {
   m.out_position = r.text(kPositionBytesMax);
   m.flaps = static_cast<std::uint32_t>(r.number(4));
   m.lost_vote_epoch = r.number(8);
+  const std::uint64_t absence = r.number(1);
+  if (absence > static_cast<std::uint64_t>(Absence::standby)) r.fail();
+  m.absence = static_cast<Absence>(absence);
+  m.absence_ms = r.number(8);
   return m;
 }
 
@@ -225,6 +231,22 @@ Result<Role> parse_role(std::string_view text) {
   return fail("\"" + std::string(text) + "\" is no role; it is one of ring, leaf, spare, witness");
 }
 
+const char* to_string(Absence absence) {
+  switch (absence) {
+    case Absence::none:
+      return "none";
+    case Absence::maintenance:
+      return "maintenance";
+    case Absence::leaving:
+      return "leaving";
+    case Absence::moving:
+      return "moving";
+    case Absence::standby:
+      return "standby";
+  }
+  return "?";
+}
+
 const Member* Config::find(const NodeId& id) const {
   const std::size_t i = index_of(*this, id);
   return i < members.size() ? &members[i] : nullptr;
@@ -276,6 +298,80 @@ std::vector<NodeId> downstream_order(const Config& config, const NodeId& id) {
   std::vector<NodeId> out;
   for (std::size_t step = 1; own < n && step <= n; ++step) out.push_back(config.members[(own + step) % n].id);
   return out;
+}
+
+std::vector<NodeId> home_order(const Config& config) {
+  std::vector<NodeId> out;
+  for (const Member& member : config.members) out.push_back(member.id);
+  return out;
+}
+
+void reorder(Config& config, const std::vector<NodeId>& order) {
+  std::vector<Member> members;
+  for (const NodeId& id : order) members.push_back(*config.find(id));
+  config.members = std::move(members);
+}
+
+bool same_circle(const std::vector<NodeId>& a, const std::vector<NodeId>& b) {
+  if (a.size() != b.size() || a.empty()) return a.size() == b.size();
+  std::vector<NodeId> turned = b;
+  const auto first = std::find(turned.begin(), turned.end(), a.front());
+  std::rotate(turned.begin(), first, turned.end());
+  return turned == a;
+}
+
+std::vector<NodeId> well_placed(const Config& config) {
+  const std::size_t n = config.members.size();
+  std::vector<NodeId> best;
+  for (std::size_t turn = 0; turn < n && best.size() < n; ++turn) {
+    // Patience sorting: `tails[k]` is where the run of length k + 1 that ends lowest ends.
+    std::vector<std::size_t> place(n), before(n, n), tails;
+    for (std::size_t i = 0; i < n; ++i) {
+      const NodeId& id = config.members[(i + turn) % n].id;
+      place[i] = static_cast<std::size_t>(
+          std::find(config.wanted_order.begin(), config.wanted_order.end(), id) - config.wanted_order.begin());
+      const auto tail = std::lower_bound(tails.begin(), tails.end(), place[i],
+                                         [&](std::size_t at, std::size_t value) { return place[at] < value; });
+      if (tail != tails.begin()) before[i] = *(tail - 1);
+      if (tail == tails.end())
+        tails.push_back(i);
+      else
+        *tail = i;
+    }
+    if (tails.size() <= best.size()) continue;
+    best.clear();
+    for (std::size_t i = tails.back(); i < n; i = before[i]) best.push_back(config.members[(i + turn) % n].id);
+    std::reverse(best.begin(), best.end());
+  }
+  return best;
+}
+
+void move_to_place(Config& config, const NodeId& id) {
+  const std::vector<NodeId> placed = well_placed(config);
+  const std::vector<NodeId>& order = config.wanted_order;
+  const std::size_t n = order.size();
+  const auto own = static_cast<std::size_t>(std::find(order.begin(), order.end(), id) - order.begin());
+  if (own == n || listed(placed, id)) return;
+  NodeId behind;
+  for (std::size_t step = 1; step < n && behind.nil(); ++step) {
+    if (listed(placed, order[(own + n - step) % n])) behind = order[(own + n - step) % n];
+  }
+  const Member member = *config.find(id);
+  config.members.erase(config.members.begin() + static_cast<std::ptrdiff_t>(index_of(config, id)));
+  config.members.insert(config.members.begin() + static_cast<std::ptrdiff_t>(index_of(config, behind)) + 1, member);
+  if (same_circle(home_order(config), order)) config.wanted_order.clear();
+}
+
+void end_absence(Member& member) {
+  member.absence = Absence::none;
+  member.absence_ms = 0;
+  member.note.clear();
+}
+
+void erase_member(Config& config, const NodeId& id) {
+  std::erase_if(config.members, [&](const Member& m) { return m.id == id; });
+  std::erase(config.wanted_order, id);
+  if (same_circle(home_order(config), config.wanted_order)) config.wanted_order.clear();
 }
 
 std::vector<NodeId> voters(const Config& config) {
@@ -335,6 +431,9 @@ std::optional<Error> validate(const Config& config) {
     somebody_in = somebody_in || member.in;
   }
   if (!somebody_in) return Error{"a ring is never empty"};
+  const std::vector<NodeId>& order = config.wanted_order;
+  if (!order.empty() && (order.size() != ids.size() || std::set(order.begin(), order.end()) != ids))
+    return Error{"the wanted order must name each member once"};
   if (voters(config).size() % 2 == 0)
     return Error{"the number of voters must be odd, it is " + std::to_string(voters(config).size())};
   return std::nullopt;
@@ -350,6 +449,8 @@ std::string canonical_bytes(const Config& config) {
   w.raw(config.parent);
   w.number(config.members.size(), 4);
   for (const Member& member : config.members) write(w, member);
+  w.number(config.wanted_order.size(), 4);
+  for (const NodeId& id : config.wanted_order) w.raw(id.bytes);
   w.flag(config.paused.on);
   w.text(config.paused.by);
   w.text(config.paused.reason);
@@ -372,6 +473,9 @@ Result<Config> parse_config(std::string_view bytes) {
   const std::uint64_t members = r.number(4);
   if (members > kMembersMax) return fail("a ring config with too many members: " + std::to_string(members));
   for (std::uint64_t i = 0; i < members && r.ok(); ++i) config.members.push_back(read_member(r));
+  const std::uint64_t ordered = r.number(4);
+  if (ordered != 0 && ordered != members) r.fail();
+  for (std::uint64_t i = 0; i < ordered && r.ok(); ++i) r.raw(config.wanted_order.emplace_back().bytes);
   config.paused.on = r.flag();
   config.paused.by = r.text(kNameBytesMax);
   config.paused.reason = r.text(kTextBytesMax);
@@ -413,12 +517,17 @@ std::string describe_change(const Config& from, const Config& to) {
       say(member.name + " joins");
       continue;
     }
+    if (before->absence != member.absence) {
+      const bool over = member.absence == Absence::none;
+      say(member.name + ": " + to_string(over ? before->absence : member.absence) + (over ? " over" : ""));
+    }
     if (before->in != member.in) say(member.name + (member.in ? " in" : " out"));
     if (before->vote != member.vote) say(member.name + (member.vote ? " votes" : " votes no more"));
   }
   for (const Member& member : from.members) {
     if (to.find(member.id) == nullptr) say(member.name + " leaves");
   }
+  if (to.wanted_order != from.wanted_order && !to.wanted_order.empty()) say("another order is wanted");
   if (from.paused.on != to.paused.on) say(to.paused.on ? "paused" : "resumed");
   return out.empty() ? "nothing" : out;
 }

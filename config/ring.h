@@ -20,6 +20,7 @@
 //  - at least one ring or spare member is `in`: a ring is never decided empty.
 //  - equal configs have equal canonical bytes on every host and compiler, so equal hashes.
 //  - a leaf or a witness is never `in`; a leaf never votes.
+//  - wanted_order is empty or names each member once.
 namespace ringagent {
 
 using Hash = std::array<std::uint8_t, 32>;
@@ -27,6 +28,17 @@ using Hash = std::array<std::uint8_t, 32>;
 enum class Role : std::uint8_t { ring = 0, leaf = 1, spare = 2, witness = 3 };
 const char* to_string(Role role);
 Result<Role> parse_role(std::string_view text);
+
+// A planned absence. A member that is in and has one is drained first: it takes no writes, and goes out when all that it
+// wrote has reached the next one.
+enum class Absence : std::uint8_t {
+  none = 0,
+  maintenance = 1,  // out until `absence_ms` has passed, or a person ends it
+  leaving = 2,      // then it is no member any more
+  moving = 3,       // to another place in the ring: out, moved, in
+  standby = 4,      // a spare whose place is taken again
+};
+const char* to_string(Absence absence);
 
 struct Member {
   NodeId id;
@@ -47,6 +59,8 @@ struct Member {
   std::string out_position;
   std::uint32_t flaps = 0;            // doubles the settling time each
   std::uint64_t lost_vote_epoch = 0;  // the epoch that last took its vote away; 0: never
+  Absence absence = Absence::none;
+  std::uint64_t absence_ms = 0;  // counted by each node from learning it; 0: until a person ends it
   bool operator==(const Member&) const = default;
 };
 
@@ -65,6 +79,7 @@ struct Config {
   std::uint64_t epoch = 0;       // +1 at each decided change; 1 is the first
   Hash parent{};                 // hash of the config before it
   std::vector<Member> members;   // in home order
+  std::vector<NodeId> wanted_order;  // all members in the home order that a person asked for; empty: it is as it should be
   Pause paused;
   std::string reason;  // one sentence: why this epoch exists
   std::string
@@ -93,6 +108,27 @@ std::optional<NodeId> upstream(const Config& config, const NodeId& id);
 
 // The members that replicate from `id`: first its successor in the ring (if any), then out nodes and leaves.
 std::vector<NodeId> downstream(const Config& config, const NodeId& id);
+
+std::vector<NodeId> home_order(const Config& config);
+// Puts the members into this order, which names each of them once.
+void reorder(Config& config, const std::vector<NodeId>& order);
+
+// True if going round `a` is going round `b`: a ring has no beginning.
+bool same_circle(const std::vector<NodeId>& a, const std::vector<NodeId>& b);
+
+// The members that need not move to bring the home order to wanted_order: a longest run of members that have the same order
+// in both, going round.
+std::vector<NodeId> well_placed(const Config& config);
+
+// Brings one member to its place in wanted_order, behind the nearest one before it there that is well placed. Where that
+// makes the order the wanted one, wanted_order becomes empty. Touches nothing else.
+void move_to_place(Config& config, const NodeId& id);
+
+// Ends a planned absence; who is out by then comes back as everybody does.
+void end_absence(Member& member);
+
+// Takes a member out of the config for good.
+void erase_member(Config& config, const NodeId& id);
 
 // Every member, in the order in which it lies downstream of `id` (home order going round), `id` itself last.
 std::vector<NodeId> downstream_order(const Config& config, const NodeId& id);

@@ -91,8 +91,10 @@ void fields(A& a, T& x) {
   a.text(x.blocked, kTextBytesMax);
   a.text(x.foreign, kTextBytesMax);
   a(x.acted_epoch);
-  a.choice(x.phase, Phase::refused, Phase::none);
+  a.choice(x.phase, Phase::drained, Phase::none);
   a(x.rejoin_in_ms);
+  a.text(x.stuck, kTextBytesMax);
+  a.text(x.starved, kTextBytesMax);
 }
 
 template <class A, Of<DigestEntry> T>
@@ -256,7 +258,7 @@ void fields(A& a, T& x) {
 template <class A, Of<CanvassItem> T>
 void fields(A& a, T& x) {
   a(x.node);
-  a.choice(x.evidence, Evidence::unfollowed, Evidence::none);
+  a.choice(x.evidence, Evidence::forced, Evidence::none);
 }
 
 template <class A, Of<Canvass> T>

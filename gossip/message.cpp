@@ -48,6 +48,10 @@ const char* to_string(Phase phase) {
       return "ready";
     case Phase::refused:
       return "refused";
+    case Phase::draining:
+      return "draining";
+    case Phase::drained:
+      return "drained";
   }
   return "?";
 }
@@ -100,6 +104,12 @@ const char* to_string(Evidence evidence) {
       return "not_empty";
     case Evidence::unfollowed:
       return "unfollowed";
+    case Evidence::planned:
+      return "planned";
+    case Evidence::address:
+      return "address";
+    case Evidence::forced:
+      return "forced";
   }
   return "?";
 }

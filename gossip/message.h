@@ -61,7 +61,8 @@ struct LinkFact {
   bool operator==(const LinkFact&) const = default;
 };
 
-// Whether a member's MySQL port answers me (TCP and greeting; an error packet is an answer).
+// A login at a member's MySQL as the replication account has shown within 10 s that it can be replicated from. Told only
+// while somebody looks for a way around a bad edge.
 struct EdgeFact {
   NodeId to;
   EdgeState state = EdgeState::unknown;
@@ -76,8 +77,17 @@ struct ProblemFact {
   bool operator==(const ProblemFact&) const = default;
 };
 
-// Where a node that is out stands on its way back.
-enum class Phase : std::uint8_t { none = 0, checking = 1, following = 2, settling = 3, ready = 4, refused = 5 };
+// Where a node that is out stands on its way back, or one that is in on its planned way out.
+enum class Phase : std::uint8_t {
+  none = 0,
+  checking = 1,
+  following = 2,
+  settling = 3,
+  ready = 4,
+  refused = 5,
+  draining = 6,
+  drained = 7,  // it takes no writes, and all that it wrote has reached the next one
+};
 const char* to_string(Phase phase);
 
 // The record that each node owns about itself; only its owner ever changes it.
@@ -116,6 +126,8 @@ struct NodeRecord {
   std::uint64_t acted_epoch = 0;  // the newest epoch that this node's link satisfies, verified
   Phase phase = Phase::none;
   std::uint64_t rejoin_in_ms = 0;
+  std::string stuck;    // why its link starves all behind it, for link_grace now
+  std::string starved;  // why nothing comes from its upstream, for link_grace now, though that one's agent says that it is up
   bool operator==(const NodeRecord&) const = default;
 };
 
@@ -290,6 +302,9 @@ enum class Evidence : std::uint8_t {
   replaced = 13,
   not_empty = 14,
   unfollowed = 15,  // its successor cannot be told to follow it: what it writes reaches nobody
+  planned = 16,     // a step of what people have planned: absences, another order, spares
+  address = 17,     // it has another address
+  forced = 18,      // the quorum was forced
 };
 const char* to_string(Evidence evidence);
 

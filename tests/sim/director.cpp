@@ -52,6 +52,7 @@ const std::map<std::string, OnHost>& deeds() {
       {"start agent", [](World& w, const std::string& h, const Words&) { w.start_agent(h); }},
       {"stop agent", [](World& w, const std::string& h, const Words&) { w.stop_agent(h); }},
       {"pause agent", [](World& w, const std::string& h, const Words& s) { w.pause_agent(h, duration(s.back())); }},
+      {"move host", [](World& w, const std::string& h, const Words&) { w.move_host(h); }},
       {"kill host", [](World& w, const std::string& h, const Words&) { w.kill_host(h); }},
       {"start host", [](World& w, const std::string& h, const Words&) { w.start_host(h); }},
       {"pause host",
@@ -152,7 +153,7 @@ void direct(World& world, const Words& words) {
   using Direct = void (*)(World&, const Words&);
   static const std::map<std::string, Direct> verbs = {
       {"kill", direct_process},   {"start", direct_process}, {"stop", direct_process},  {"hang", direct_process},
-      {"wake", direct_process},   {"pause", direct_process}, {"crash", direct_process}, {"wipe", direct_process},
+      {"wake", direct_process},   {"pause", direct_process}, {"move", direct_process}, {"crash", direct_process}, {"wipe", direct_process},
       {"cut", direct_network},    {"mute", direct_network},  {"heal", direct_network},  {"calm", direct_network},
       {"loss", direct_network},   {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
       {"load", direct_data},      {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},

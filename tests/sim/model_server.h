@@ -91,6 +91,7 @@ class ModelServer {
   void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
   void purge();                              // every transaction so far is in no binlog file any more
   void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
+  void move_to(const Address& address) { address_ = address; }
   void stall(bool on);                       // the applier waits for a lock, as long as it is on
   void set_variable(const std::string& name, const std::string& value);
 
@@ -105,6 +106,8 @@ class ModelServer {
   const Address& source() const { return source_; }
   IoState io() const { return io_; }
   bool sql_running() const { return sql_running_; }
+  unsigned sql_errno() const { return sql_errno_; }
+  Flavor flavor() const { return flavor_; }
   std::size_t holds(std::uint64_t content) const { return contents_.count(content); }
   std::size_t size() const { return contents_.size(); }
 
@@ -138,7 +141,7 @@ class ModelServer {
 
   Surroundings& world_;
   const std::string name_;
-  const Address address_;
+  Address address_;
   const std::uint32_t server_id_;
   const Flavor flavor_;
 

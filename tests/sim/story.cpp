@@ -20,6 +20,12 @@ std::string names(const Config& config, const std::vector<NodeId>& ids) {
   return out;
 }
 
+Role role_called(const std::string& word) {
+  const auto role = parse_role(word);
+  if (!role) throw Failure{role.error().text};
+  return *role;
+}
+
 class Player {
  public:
   void play(const Words& words);
@@ -77,6 +83,8 @@ bool Player::set_stage(const Words& words) {
     options_.seed = std::strtoull(words.at(1).c_str(), nullptr, 10);
   else if (words[0] == "rest")
     rest_ = duration(words.at(1));
+  else if (words[0] == "role")
+    options_.roles[words.at(1)] = role_called(words.at(2));
   else if (words[0] != "set")
     return false;
   if (words[0] != "set") return true;
@@ -85,11 +93,15 @@ bool Player::set_stage(const Words& words) {
                                                   {"hung_after", &s.hung_after},
                                                   {"grace", &s.grace},
                                                   {"settle", &s.settle},
+                                                  {"link_grace", &s.link_grace},
+                                                  {"max_lag", &s.max_lag},
                                                   {"replay_max_age", &s.replay_max_age}};
   if (const auto span = spans.find(words.at(1)); span != spans.end())
     *span->second = duration(words.at(2));
   else if (words[1] == "stranded")
     s.replay_stranded = words.at(2) == "replay";
+  else if (words[1] == "on_stuck")
+    s.bypass_stuck = words.at(2) == "bypass";
   else if (words[1] == "on_quorum_loss")
     s.read_only_without_quorum = words.at(2) == "read_only";
   else
@@ -103,7 +115,9 @@ void Player::open(const Words& words) {
   options_.settings.agent_version = "0.1.0";
   options_.settings.replication_user = "repl";
   world_ = std::make_unique<World>(options_);
-  for (const std::string& name : options_.names) world_->server(name).start(50ms);
+  for (const std::string& name : options_.names) {
+    if (options_.roles.count(name) == 0 || options_.roles[name] != Role::witness) world_->server(name).start(50ms);
+  }
   world_->run_until(world_->now() + 100ms);
   if (words[0] == "ring") open_ring();
   if (words[0] == "running") open_running();

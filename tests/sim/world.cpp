@@ -41,6 +41,7 @@ World::World(WorldOptions options)
     host.settings.gossip = {address_host(i), kGossipPort};
     host.settings.mysql = {address_host(i), kMysqlPort};
     host.settings.peers = peers;
+    if (const auto role = options_.roles.find(host.name); role != options_.roles.end()) host.settings.role = role->second;
     host.disk.self = fresh_id();
     host.server = std::make_unique<ModelServer>(static_cast<Surroundings&>(*this), host.name, host.settings.mysql,
                                                 static_cast<std::uint32_t>(i + 1), options_.flavor);
@@ -225,6 +226,7 @@ void World::persist(Host& host) {
     seen.text = "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring" + names_of(config);
     trace_.push_back(std::move(seen));
     check_removals(config);
+    note_leavers(config);
   }
   host.disk = after;
 }
@@ -256,13 +258,19 @@ void World::check_removals(const Config& config) {
   }
 }
 
+void World::note_leavers(const Config& config) {
+  if (config.evidence_class != "planned") return;
+  for (Host& host : hosts_) host.left = host.left || config.find(host.name) == nullptr;
+}
+
 // C10. Only of those who know the newest head: the others have an excuse.
 void World::check_writer(Host& host) {
   const bool informed =
       !host.disk.chain.empty() && checker_.newest() != nullptr && host.disk.chain.back() == checker_.newest_bytes();
   const bool paused = informed && checker_.newest()->paused.on;  // then nobody may touch a server
   const Member* member = informed && !paused ? checker_.newest()->find(host.disk.self) : nullptr;
-  const bool out = member != nullptr && !member->in && host.node && now_ >= host.paused_until;
+  const bool may = member != nullptr && (member->out_class == "link" || member->out_class == "stuck");
+  const bool out = member != nullptr && !member->in && !may && host.node && now_ >= host.paused_until;
   const bool writes = host.server->listening() && !host.server->hung() && !host.server->read_only();
   if (!out || !writes)
     host.out_since = Time::max();
@@ -540,6 +548,14 @@ void World::start_host(const std::string& name) {
   start_agent(name);
 }
 
+void World::move_host(const std::string& name) {
+  kill_host(name);
+  Host& h = host(name);
+  const std::string there = address_host(h.number + 100);
+  h.settings.gossip.host = h.settings.mysql.host = there;
+  h.server->move_to(h.settings.mysql);
+}
+
 void World::operate(const std::string& name, const std::string& sql) {
   note(Seen::Kind::server, name, "by hand: " + sql);
   if (const auto error = host(name).server->operate(sql)) note(Seen::Kind::server, name, "by hand: " + error->text);
@@ -584,7 +600,7 @@ bool World::counts(const Host& host) const {
   if (!host.server->listening() || host.server->hung() || !host.powered) return false;
   const Config* head = checker_.newest();
   const Member* member = head == nullptr ? nullptr : head->find(host.name);
-  return member == nullptr || member->in;
+  return head == nullptr || (member != nullptr && member->in);
 }
 
 bool World::quiet() const {
@@ -600,7 +616,7 @@ bool World::quiet() const {
 std::string World::audit() {
   if (!quiet()) return "the servers have different positions";
   for (const auto& [content, origin] : acknowledged_) {
-    const bool survivor = counts(host(origin)) && !host(origin).damaged;
+    const bool survivor = (counts(host(origin)) && !host(origin).damaged) || host(origin).left;
     std::size_t holders = 0;
     std::size_t up = 0;
     for (Host& host : hosts_) {
@@ -619,9 +635,11 @@ std::string World::wrong_with_ring() {
   const Config* head = checker_.newest();
   if (head == nullptr) return "no ring has been formed";
   for (Host& host : hosts_) {
-    if (!host.node || host.disk.chain.empty() || host.disk.chain.back() == checker_.newest_bytes()) continue;
+    const bool informed = host.disk.chain.empty() || host.disk.chain.back() == checker_.newest_bytes();
+    if (!host.node || informed || head->find(host.disk.self) == nullptr) continue;
     return host.name + " does not have epoch " + std::to_string(head->epoch);
   }
+  if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
   for (const Member& member : head->members) {
     std::string wrong = wrong_with_member(*head, member);
     if (!wrong.empty()) return wrong;
@@ -647,16 +665,29 @@ std::string World::told_of(const std::string& name) const {
   return {};
 }
 
+// A spare is in while somebody else is out, and rests when all are in.
+std::string World::wrong_with_spare(const Config& head, const Member& member) const {
+  const bool complete = std::all_of(head.members.begin(), head.members.end(),
+                                    [](const Member& m) { return m.role != Role::ring || m.in; });
+  return member.in && complete ? "the spare " + member.name + " is in though the ring is complete" : "";
+}
+
 std::string World::wrong_with_member(const Config& head, const Member& member) {
   const Host& h = host(member.name);
+  if (member.role == Role::witness) return {};
   ModelServer& server = *host(member.name).server;
   if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
   const bool absent = !h.node || !server.listening() || server.hung() || now_ < h.paused_until;
   if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
-  if (!member.in && (h.damaged || held_back(head, member))) return {};
-  if (!member.in) return member.name + " is out: " + member.out_class + told_of(member.name);
+  const bool may_be_out = member.role != Role::ring || h.damaged || member.absence != Absence::none;
+  if (!member.in && (h.damaged || (!may_be_out && held_back(head, member)))) return {};
+  if (!member.in && !may_be_out) return member.name + " is out: " + member.out_class + told_of(member.name);
+  if (member.in && member.absence != Absence::none) return member.name + " is still in: " + to_string(member.absence) + told_of(member.name);
+  if (member.role == Role::spare) {
+    if (std::string wrong = wrong_with_spare(head, member); !wrong.empty()) return wrong;
+  }
   const auto up = source_of(head, member.id);
-  if (server.read_only()) return member.name + " is read_only";
+  if (member.in && server.read_only()) return member.name + " is read_only";
   if (!up) return {};
   if (!server.linked() || server.source() != head.find(*up)->mysql)
     return member.name + " does not follow " + head.find(*up)->name;
@@ -697,6 +728,12 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
                                        [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
       if (foreign || s.paused) command(h.name, "resume");
+      const Config* head = checker_.newest();
+      const Member* member = head == nullptr ? nullptr : head->find(h.name);
+      if (member != nullptr && member->absence == Absence::maintenance && absent.count(h.name) == 0)
+        command(h.name, "maintenance", {{"node", h.name}, {"state", "off"}});
+      if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0)
+        operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA");
       const bool read_only = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
         return p.code == "read_only" && p.node == h.name;
       });

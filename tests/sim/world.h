@@ -30,6 +30,7 @@ struct WorldOptions {
   std::uint64_t seed = 1;
   Flavor flavor = Flavor::mariadb;
   NodeSettings settings;  // what is common to all agents; names, addresses and [ring] initial are filled in
+  std::map<std::string, Role> roles;  // by name, of those that are no ring members
   Duration packet_least = 200us;
   Duration packet_most = 600us;
   Duration disk = 300us;        // one fdatasync
@@ -84,6 +85,7 @@ class World : private Surroundings {
   void pause_server(const std::string& name, Duration span);
   void kill_host(const std::string& name);  // power off: nothing is said to anybody
   void start_host(const std::string& name);
+  void move_host(const std::string& name);  // power off; when it starts again it has another address
   void operate(const std::string& name, const std::string& sql);  // a person at the server's own prompt
 
   // ---- network
@@ -138,6 +140,7 @@ class World : private Surroundings {
     bool crashes = false;          // in its next step
     Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
     Time out_since = Time::max();  // by its own disk, its agent running all the while
+    bool left = false;             // in good order: what it wrote has reached the others
     bool damaged = false;          // its server has lost transactions that others may have: only a reseed helps
   };
   struct Happening {
@@ -176,10 +179,12 @@ class World : private Surroundings {
   std::optional<std::size_t> crash_point(Host& host, const Effects& effects);
   void look_after(const std::set<std::string>& absent, std::uint64_t token);
   void check_removals(const Config& config);
+  void note_leavers(const Config& config);
   bool does_well(const Host& host, const Config* head = nullptr) const;
   void check_writer(Host& host);
   void watch();
   std::string told_of(const std::string& name) const;
+  std::string wrong_with_spare(const Config& head, const Member& member) const;
   std::string wrong_with_member(const Config& head, const Member& member);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
   void record(Host& host, const Effects& effects);

@@ -474,6 +474,51 @@ TEST_CASE("ring: as large as it may be") {
   CHECK_FALSE(parse_config(canonical_bytes(config)));
 }
 
+// ---------------------------------------------------------------- another order
+
+TEST_CASE("ring: any order is reached by moving each member at most once, and those that are well placed stay") {
+  Random random(11);
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t n = 2 + random.below(7);
+    Config config = ring_of(n);
+    std::vector<NodeId> wanted = home_order(config);
+    for (std::size_t i = n - 1; i > 0; --i) std::swap(wanted[i], wanted[random.below(i + 1)]);
+    config.wanted_order = wanted;
+    std::size_t moves = 0;
+    const std::size_t stay = well_placed(config).size();
+    while (!config.wanted_order.empty() && !same_circle(home_order(config), wanted)) {
+      const std::vector<NodeId> placed = well_placed(config);
+      const auto other = std::find_if(config.members.begin(), config.members.end(), [&](const Member& m) {
+        return std::find(placed.begin(), placed.end(), m.id) == placed.end();
+      });
+      REQUIRE(other != config.members.end());
+      const std::vector<NodeId> before = home_order(config);
+      move_to_place(config, NodeId(other->id));
+      ++moves;
+      REQUIRE(moves <= n);
+      CHECK(std::set(before.begin(), before.end()).size() == config.members.size());
+    }
+    CHECK(same_circle(home_order(config), wanted));
+    CHECK(moves == n - stay);
+  }
+}
+
+TEST_CASE("ring: the wanted order loses who is erased, and must name everybody once") {
+  Config config = ring_of(4);
+  config.members[0].vote = true;
+  std::vector<NodeId> order = home_order(config);
+  std::swap(order[1], order[2]);
+  config.wanted_order = order;
+  CHECK_FALSE(validate(config));
+  CHECK(*parse_config(canonical_bytes(config)) == config);
+  config.wanted_order.pop_back();
+  CHECK(validate(config));
+  config.wanted_order = order;
+  erase_member(config, order[1]);
+  CHECK_FALSE(validate(config));
+  CHECK(config.wanted_order.empty());  // the three that are left stand as they should
+}
+
 // ---------------------------------------------------------------- canonical bytes
 
 TEST_CASE("ring: bytes and hash are the same on every host and compiler") {
@@ -498,19 +543,22 @@ TEST_CASE("ring: bytes and hash are the same on every host and compiler") {
   member.out_position = "0-1-7";
   member.flaps = 2;
   member.lost_vote_epoch = 5;
+  member.absence = Absence::maintenance;
+  member.absence_ms = 90'000;
   config.members = {member};
+  config.wanted_order = {member.id};
   config.paused = {true, "db1", "work", 1000};
   config.reason = "db2 is out";
   config.evidence_class = "silent";
   config.proposer = "db1";
   // Made by another program from the description in ring.h.
-  CHECK(canonical_bytes(config).size() == 237);
+  CHECK(canonical_bytes(config).size() == 266);
   std::string hex;
   for (const std::uint8_t byte : hash(config)) {
     hex += "0123456789abcdef"[byte >> 4];
     hex += "0123456789abcdef"[byte & 15];
   }
-  CHECK(hex == "43980a3c5040ae2b810355da29a369976bd6db168f054374fa4fa40e0b554fca");
+  CHECK(hex == "ca3a3e74e20d94284de3ef0929c5027d33a54478640adaf277c4935e594d1a42");
   CHECK(short_hex(hash(config)) == hex.substr(0, 8));
   CHECK(hash(config) == hash_bytes(canonical_bytes(config)));
 }

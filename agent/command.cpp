@@ -1,0 +1,204 @@
+#include "agent/command.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include "agent/evidence.h"
+
+namespace ringagent {
+namespace {
+
+CommandStep done(std::string text) {
+  return {true, true, std::move(text), {}};
+}
+
+CommandStep refuse(std::string text) {
+  return {true, false, std::move(text), {}};
+}
+
+std::uint64_t number(const Command& command, const std::string& key) {
+  return std::strtoull(argument(command, key).c_str(), nullptr, 10);
+}
+
+std::vector<std::string> all(const Command& command, const std::string& key) {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : command.arguments) {
+    if (name == key) out.push_back(value);
+  }
+  return out;
+}
+
+std::string names(const Config& config) {
+  std::string out;
+  for (const Member& member : config.members) out += (out.empty() ? "" : ", ") + member.name;
+  return out;
+}
+
+std::string because(const std::string& reason) {
+  return reason.empty() ? "" : ": " + reason;
+}
+
+CommandStep propose(const View& view, Config next, const std::string& who, std::string reason) {
+  next.reason = std::move(reason);
+  next.evidence_class = to_string(Evidence::command);
+  next.proposer = who;
+  assign_votes(next, healthy_agents(view));
+  CommandStep step;
+  step.next = std::move(next);
+  return step;
+}
+
+CommandStep no_member(const Config& head, const std::string& name) {
+  return refuse("there is no member \"" + name + "\"; the members are " + names(head));
+}
+
+// Would the ring go on without `member`?
+std::string nobody_else(const View& view, const Member& member) {
+  for (const NodeId& id : ring(*view.config)) {
+    const Member* other = view.config->find(id);
+    if (id != member.id && other->absence == Absence::none && usable(view, id)) return {};
+  }
+  return "no other server of the ring is up: without " + member.name + " there would be none";
+}
+
+CommandStep pause(const Command& command, const View& view, const std::string& who) {
+  if (view.config->paused.on) return done("paused");
+  Config next = *view.config;
+  next.paused = {true, who, argument(command, "reason"), number(command, "for_ms")};
+  return propose(view, std::move(next), who, "paused by " + who + because(argument(command, "reason")));
+}
+
+CommandStep resume(const Command&, const View& view, const std::string& who) {
+  if (!view.config->paused.on) return done("running");
+  Config next = *view.config;
+  next.paused = {};
+  return propose(view, std::move(next), who, "resumed by " + who);
+}
+
+CommandStep maintenance_off(const View& view, const Member& member, const std::string& who) {
+  if (member.absence != Absence::maintenance) return done(member.name + " is not in maintenance");
+  Config next = *view.config;
+  end_absence(*next.find(member.id));
+  return propose(view, std::move(next), who, who + " ended the maintenance of " + member.name);
+}
+
+CommandStep maintenance(const Command& command, const View& view, const std::string& who) {
+  const Config& head = *view.config;
+  const Member* member = head.find(std::string_view(argument(command, "node")));
+  if (member == nullptr) return no_member(head, argument(command, "node"));
+  if (argument(command, "state") == "off") return maintenance_off(view, *member, who);
+  if (member->role == Role::witness) return refuse(member->name + " is a witness: it has no server that could be out");
+  const std::uint64_t for_ms = number(command, "for_ms");
+  const std::string& reason = argument(command, "reason");
+  if (member->absence == Absence::maintenance && member->absence_ms == for_ms && member->note == reason)
+    return done(member->name + (member->in ? " is being drained" : " is out") + " for maintenance");
+  if (member->absence == Absence::leaving) return refuse(member->name + " is leaving the ring");
+  if (const std::string why = member->in ? nobody_else(view, *member) : ""; !why.empty()) return refuse(why);
+  Config next = head;
+  Member& changed = *next.find(member->id);
+  changed.absence = Absence::maintenance;
+  changed.absence_ms = for_ms;
+  changed.note = reason.substr(0, kTextBytesMax);
+  if (!changed.in) changed.out_class = to_string(Absence::maintenance);
+  return propose(view, std::move(next), who, who + " asked for the maintenance of " + member->name + because(reason));
+}
+
+CommandStep leave(const Command&, const View& view, const std::string& who) {
+  const Member* member = view.config->find(view.self);
+  if (member == nullptr) return done(who + " is no member of the ring");
+  if (member->absence == Absence::leaving) return done(who + " is leaving: it is drained, then it is taken out");
+  if (view.config->members.size() == 1) return refuse(who + " is the only member: stop its agent instead");
+  if (const std::string why = member->in ? nobody_else(view, *member) : ""; !why.empty()) return refuse(why);
+  Config next = *view.config;
+  Member& changed = *next.find(member->id);
+  const bool at_once = !member->in && (member->role == Role::witness || member->role == Role::leaf);
+  changed.absence = Absence::leaving;
+  changed.absence_ms = 0;
+  if (at_once) erase_member(next, member->id);
+  return propose(view, std::move(next), who, who + (at_once ? " has left the ring" : " wants to leave the ring"));
+}
+
+CommandStep remove(const Command& command, const View& view, const std::string& who) {
+  const Config& head = *view.config;
+  const std::string name = argument(command, "node");
+  const Member* member = head.find(std::string_view(name));
+  if (member == nullptr) return done(name + " is no member of the ring");
+  const PeerView* p = peer(view, member->id);
+  const bool answers = member->id == view.self || (p != nullptr && agent_answers(*p));
+  if (answers) return refuse("the agent of " + name + " answers: run `ringagent leave` there, so that nothing is lost");
+  if (member->in) return refuse(name + " is in the ring: it can be removed once it is out (`ringagent status` says why it is not)");
+  Config next = head;
+  erase_member(next, member->id);
+  return propose(view, std::move(next), who, who + " removed " + name + " for good");
+}
+
+// Who is not named (a leaf, a witness) stays behind whom it is behind now.
+std::vector<NodeId> full_order(const Config& head, const std::vector<NodeId>& named) {
+  std::vector<NodeId> out = named;
+  const std::vector<NodeId> now = home_order(head);
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    if (std::find(out.begin(), out.end(), now[i]) != out.end()) continue;
+    std::size_t back = 1;
+    while (std::find(out.begin(), out.end(), now[(i + now.size() - back) % now.size()]) == out.end()) ++back;
+    const auto before = std::find(out.begin(), out.end(), now[(i + now.size() - back) % now.size()]);
+    out.insert(before + 1, now[i]);
+  }
+  return out;
+}
+
+CommandStep order(const Command& command, const View& view, const std::string& who) {
+  const Config& head = *view.config;
+  std::vector<NodeId> named;
+  for (const std::string& name : all(command, "node")) {
+    const Member* member = head.find(std::string_view(name));
+    if (member == nullptr) return no_member(head, name);
+    if (std::find(named.begin(), named.end(), member->id) != named.end()) return refuse(name + " is named twice");
+    named.push_back(member->id);
+  }
+  for (const Member& member : head.members) {
+    const bool must = member.role == Role::ring || member.role == Role::spare;
+    if (must && std::find(named.begin(), named.end(), member.id) == named.end())
+      return refuse("name every node of the ring: " + member.name + " is missing");
+  }
+  const std::vector<NodeId> wanted = full_order(head, named);
+  if (same_circle(home_order(head), wanted)) {
+    if (head.wanted_order.empty()) return done("the ring has this order");
+  } else if (head.wanted_order == wanted) {
+    return done("the nodes are moved one at a time; `ringagent status` shows how far it is");
+  }
+  Config next = head;
+  next.wanted_order = same_circle(home_order(head), wanted) ? std::vector<NodeId>{} : wanted;
+  for (Member& member : next.members) {
+    if (member.absence == Absence::moving) end_absence(member);
+  }
+  std::string text;
+  for (const NodeId& id : named) text += (text.empty() ? "" : " -> ") + head.find(id)->name;
+  return propose(view, std::move(next), who, who + " asked for the order " + text);
+}
+
+using Handler = CommandStep (*)(const Command&, const View&, const std::string&);
+const std::map<std::string, Handler>& handlers() {
+  static const std::map<std::string, Handler> all = {{"pause", pause}, {"resume", resume}, {"maintenance", maintenance},
+                                                     {"leave", leave}, {"remove", remove}, {"order", order}};
+  return all;
+}
+
+}  // namespace
+
+std::string argument(const Command& command, const std::string& key) {
+  for (const auto& [name, value] : command.arguments) {
+    if (name == key) return value;
+  }
+  return {};
+}
+
+bool is_command(const std::string& name) {
+  return handlers().count(name) > 0;
+}
+
+CommandStep command_step(const Command& command, const View& view, const std::string& who) {
+  return handlers().at(command.name)(command, view, who);
+}
+
+}  // namespace ringagent
