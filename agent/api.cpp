@@ -214,20 +214,20 @@ class Api::Impl {
     return {snapshot_, age, &history_, local};
   }
 
-  // {"name": "pause", "args": {"for": "30m"}} -> the loop's Reply.
+  // {"name": "order", "args": {"node": ["db1", "db2"]}} -> the loop's Reply.
   std::pair<int, Reply> run(const std::string& body) {
     const Json json = Json::parse(body, nullptr, false);
     Command command;
     if (json.is_object()) command.name = json_read::str(json, "name");
     if (command.name.empty()) return {400, {0, false, R"(expected {"name": "...", "args": {...}})"}};
     // Not `leaving`: that one belongs to the daemon's own end.
-    if (command.name != "pause" && command.name != "resume") {
-      return {400, {0, false, "this agent does not know the command " + command.name + "; it knows pause and resume"}};
-    }
+    if (command.name == "leaving") return {400, {0, false, "this agent does not know the command leaving"}};
     if (const auto args = json.find("args"); args != json.end() && args->is_object()) {
       for (const auto& [key, value] : args->items()) {
-        if (!value.is_string()) return {400, {0, false, "the argument `" + key + "` is not a string"}};
-        command.arguments.emplace_back(key, value.get<std::string>());
+        for (const auto& one : value.is_array() ? value : Json::array({value})) {
+          if (!one.is_string()) return {400, {0, false, "the argument `" + key + "` is not a string"}};
+          command.arguments.emplace_back(key, one.get<std::string>());
+        }
       }
     }
     std::unique_lock lock(mutex_);
@@ -313,7 +313,7 @@ Result<ApiClient::Answer> ApiClient::get(const std::string& path, Duration timeo
 Result<ApiClient::Outcome> ApiClient::command(const std::string& name,
                                               const std::vector<std::pair<std::string, std::string>>& arguments) const {
   Json args = Json::object();
-  for (const auto& [key, value] : arguments) args[key] = value;
+  for (const auto& [key, value] : arguments) args[key].push_back(value);
   const Json request = {{"name", name}, {"args", args}};
   auto http = client(socket_, kCommandTimeout);
   const auto result = http.Post("/command", request.dump(), "application/json");

@@ -119,6 +119,8 @@ std::optional<PlannedStep> new_address(const View& view, const Member& member) {
   const PeerView* p = peer(view, member.id);
   if (p == nullptr || p->record == nullptr || p->record->mysql.empty() || p->record->gossip.empty()) return std::nullopt;
   if (p->record->mysql == member.mysql && p->record->gossip == member.gossip) return std::nullopt;
+  const bool same_server = p->record->server_id == member.server_id && p->record->server_uuid == member.server_uuid;
+  if (p->lives_twice || (member.role != Role::witness && !same_server)) return std::nullopt;  // a copied machine
   if (p->record->head.epoch != view.config->epoch) return std::nullopt;  // an older word
   const bool here = member.id == view.self || (p->liveness == Liveness::alive && !p->ping_unanswered);
   if (!here || (member.id != view.self && p->record_age > kAddressAfter * 3)) return std::nullopt;

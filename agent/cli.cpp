@@ -27,6 +27,11 @@ struct Words {
   std::string reason;
   std::string out_file;
   SetupOptions setup;
+  bool no_wait = false;
+  std::string node;
+  std::vector<std::string> nodes;
+  MaintenanceOptions maintenance;
+  ForceOptions force;
 };
 
 using Action = std::function<int(Console)>;
@@ -95,6 +100,39 @@ class CommandLine {
     pause->add_option("--reason", w.reason, "shown to everybody");
     add("resume", "end a pause; put a link right that was changed by hand", "resume",
         [&w](Console c) { return resume_command(w.agent, c); });
+    add_planning_commands();
+  }
+
+  void add_planning_commands() {
+    Words& w = words_;
+    auto* maintenance = add("maintenance", "planned absence of a node: drained, then out, until off or the time is over",
+                            "maintenance db3 on --for 30m --reason disks", [&w](Console c) {
+                              w.maintenance.for_text = w.for_text;
+                              w.maintenance.reason = w.reason;
+                              w.maintenance.wait = !w.no_wait;
+                              return maintenance_command(w.agent, w.maintenance, c);
+                            });
+    maintenance->add_option("node", w.maintenance.node, "which node")->required();
+    maintenance->add_option("state", w.maintenance.state, "on or off")->required();
+    maintenance->add_option("--for", w.for_text, "it ends by itself after this time, such as 30m");
+    maintenance->add_option("--reason", w.reason, "shown to everybody");
+    maintenance->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it is done");
+    auto* leave = add("leave", "this node leaves the ring for good: drained first, nothing is lost", "leave",
+                      [&w](Console c) { return leave_command(w.agent, !w.no_wait, c); });
+    leave->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it is done");
+    auto* remove = add("remove", "take a dead node out for good", "remove db3",
+                       [&w](Console c) { return remove_command(w.agent, w.node, c); });
+    remove->add_option("node", w.node, "which node")->required();
+    auto* order = add("order", "decide a new ring order; nodes are moved one at a time", "order db1 db3 db2 db4",
+                      [&w](Console c) { return order_command(w.agent, w.nodes, !w.no_wait, c); });
+    order->add_option("nodes", w.nodes, "all nodes, each following the one before it")->required();
+    order->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it is done");
+    auto* force = add("force-quorum", "the majority is lost for good: the survivors go on without it",
+                      "force-quorum --lost db1 db2 --yes-i-verified-they-are-down",
+                      [&w](Console c) { return force_quorum_command(w.agent, w.force, c); });
+    force->add_option("--lost", w.force.lost, "every member that is lost");
+    force->add_flag("--yes-i-verified-they-are-down", w.force.yes, "their servers and agents are down and stay down");
+    force->add_flag("--yield", w.force.yield, "this side gives way, where two sides were forced");
   }
 
   void add_other_commands() {

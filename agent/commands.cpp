@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <sstream>
@@ -26,6 +28,7 @@ namespace ringagent {
 namespace {
 
 constexpr Duration kFollowEvery = 500ms;
+constexpr Duration kWatchEvery = 200ms;
 
 int complain(Console console, const std::string& line, int code) {
   console.err << "ringagent: " << line << "\n";
@@ -64,6 +67,41 @@ std::optional<std::string> ask(const AgentChoice& agent, const std::string& path
 std::string health_of(const std::string& status) {
   const auto json = json_read::Json::parse(status, nullptr, false);
   return json.is_object() ? json_read::str(json, "health") : std::string();
+}
+
+// "" or a duration, as milliseconds.
+Result<std::string> span_ms(const std::string& text) {
+  if (text.empty()) return std::string();
+  const auto span = parse_duration(text);
+  if (!span) return fail("--for: " + span.error().text);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*span).count();
+  if (ms == 0) return fail("--for: no length is none");
+  return std::to_string(ms);
+}
+
+// What the agent's status says of one node; null if it is no member.
+json_read::Json node_in(const json_read::Json& status, const std::string& name) {
+  for (const auto& node : json_read::list(status, "nodes")) {
+    if (node.is_object() && json_read::str(node, "name") == name) return node;
+  }
+  return {};
+}
+
+// Looks at the status until `over` is satisfied; it returns what is still missing, or "". Ctrl-C ends the looking only.
+int watch_until(const AgentChoice& agent, Console console, const std::function<std::string(const json_read::Json&)>& over) {
+  std::string before;
+  for (;;) {
+    int code = kExitOk;
+    const auto answer = ask(agent, "/status", console, code);
+    if (!answer) return code;
+    const auto status = json_read::Json::parse(*answer, nullptr, false);
+    if (!status.is_object()) return complain(console, "the agent's answer is not a JSON object", kExitNoAgent);
+    const std::string missing = over(status);
+    if (missing.empty()) return kExitOk;
+    if (missing != before) console.out << missing << "\n" << std::flush;
+    before = missing;
+    std::this_thread::sleep_for(kWatchEvery);
+  }
 }
 
 int run_agent_command(const AgentChoice& agent, const std::string& name,
@@ -143,19 +181,79 @@ int history_command(const AgentChoice& agent, const HistoryOptions& options, Con
 }
 
 int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason, Console console) {
+  const auto ms = span_ms(for_text);
+  if (!ms) return complain(console, ms.error().text, kExitUsage);
   std::vector<std::pair<std::string, std::string>> arguments = {{"reason", reason}};
-  if (!for_text.empty()) {
-    const auto span = parse_duration(for_text);
-    if (!span) return complain(console, "--for: " + span.error().text, kExitUsage);
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*span).count();
-    if (ms == 0) return complain(console, "--for: a pause of no length is none", kExitUsage);
-    arguments.emplace_back("for_ms", std::to_string(ms));
-  }
+  if (!ms->empty()) arguments.emplace_back("for_ms", *ms);
   return run_agent_command(agent, "pause", arguments, console);
 }
 
 int resume_command(const AgentChoice& agent, Console console) {
   return run_agent_command(agent, "resume", {}, console);
+}
+
+int maintenance_command(const AgentChoice& agent, const MaintenanceOptions& o, Console console) {
+  if (o.state != "on" && o.state != "off")
+    return complain(console, "say on or off: ringagent maintenance " + o.node + " on", kExitUsage);
+  const auto ms = span_ms(o.for_text);
+  if (!ms) return complain(console, ms.error().text, kExitUsage);
+  std::vector<std::pair<std::string, std::string>> arguments = {
+      {"node", o.node}, {"state", o.state}, {"reason", o.reason}};
+  if (!ms->empty()) arguments.emplace_back("for_ms", *ms);
+  const int code = run_agent_command(agent, "maintenance", arguments, console);
+  if (code != kExitOk || !o.wait) return code;
+  const bool on = o.state == "on";
+  return watch_until(agent, console, [&](const json_read::Json& status) -> std::string {
+    const auto node = node_in(status, o.node);
+    if (!node.is_object()) return "";
+    const bool in = json_read::flag(node, "in");
+    if (on && in) return o.node + " is being drained: what it wrote has not all reached its successor yet";
+    if (!on && !in && json_read::str(node, "role") == "ring")
+      return o.node + " is " + json_read::str(node, "phase") + ", not in the ring yet";
+    console.out << o.node << (on ? " is out: it may be stopped now\n" : " is in the ring\n");
+    return "";
+  });
+}
+
+int leave_command(const AgentChoice& agent, bool wait, Console console) {
+  const int code = run_agent_command(agent, "leave", {}, console);
+  if (code != kExitOk || !wait) return code;
+  return watch_until(agent, console, [&](const json_read::Json& status) -> std::string {
+    const std::string self = json_read::str(status, "node");
+    if (node_in(status, self).is_object()) return self + " is being drained: what it wrote has not all reached its successor yet";
+    console.out << self << " has left the ring; its server follows nobody and is read_only\n";
+    return "";
+  });
+}
+
+int remove_command(const AgentChoice& agent, const std::string& node, Console console) {
+  return run_agent_command(agent, "remove", {{"node", node}}, console);
+}
+
+int order_command(const AgentChoice& agent, const std::vector<std::string>& nodes, bool wait, Console console) {
+  std::vector<std::pair<std::string, std::string>> arguments;
+  for (const std::string& node : nodes) arguments.emplace_back("node", node);
+  const int code = run_agent_command(agent, "order", arguments, console);
+  if (code != kExitOk || !wait) return code;
+  return watch_until(agent, console, [&](const json_read::Json& status) -> std::string {
+    std::string ring;
+    for (const std::string& name : json_read::names(status, "ring")) ring += (ring.empty() ? "" : " -> ") + name;
+    const auto& problems = json_read::list(status, "problems");
+    const bool moving = std::any_of(problems.begin(), problems.end(), [](const auto& p) {
+      return p.is_object() && json_read::str(p, "code") == "reordering";
+    });
+    if (moving || json_read::names(status, "ring").size() < nodes.size()) return "the ring is " + ring;
+    console.out << "the ring is " << ring << ", as asked for\n";
+    return "";
+  });
+}
+
+int force_quorum_command(const AgentChoice& agent, const ForceOptions& o, Console console) {
+  if (o.yield) return run_agent_command(agent, "force-quorum", {{"yield", "1"}}, console);
+  std::vector<std::pair<std::string, std::string>> arguments;
+  for (const std::string& node : o.lost) arguments.emplace_back("lost", node);
+  if (o.yes) arguments.emplace_back("yes", "1");
+  return run_agent_command(agent, "force-quorum", arguments, console);
 }
 
 int keygen_command(const std::string& path, Console console) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "config/types.h"
 
@@ -35,6 +36,25 @@ int history_command(const AgentChoice& agent, const HistoryOptions& options, Con
 // `for_text`: "" or a duration.
 int pause_command(const AgentChoice& agent, const std::string& for_text, const std::string& reason, Console console);
 int resume_command(const AgentChoice& agent, Console console);
+
+// What people plan. Each returns when the change is decided; with `wait` it tells how far it is until it is carried out.
+struct MaintenanceOptions {
+  std::string node;
+  std::string state;     // on | off
+  std::string for_text;  // "" or a duration
+  std::string reason;
+  bool wait = true;
+};
+int maintenance_command(const AgentChoice& agent, const MaintenanceOptions& options, Console console);
+int leave_command(const AgentChoice& agent, bool wait, Console console);
+int remove_command(const AgentChoice& agent, const std::string& node, Console console);
+int order_command(const AgentChoice& agent, const std::vector<std::string>& nodes, bool wait, Console console);
+struct ForceOptions {
+  std::vector<std::string> lost;
+  bool yes = false;
+  bool yield = false;
+};
+int force_quorum_command(const AgentChoice& agent, const ForceOptions& options, Console console);
 
 // ---------------------------------------------------------------- without one
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration kLongPause = 2s;  // after that, what this agent believes of the others is old
 constexpr Duration kIdleTick = 500ms;
+constexpr Duration kLivesTwice = 10s;
 
 SwimSettings swim_settings(const NodeSettings& settings) {
   SwimSettings out;
@@ -100,6 +101,7 @@ void Node::Impl::settle_step() {
         log(LogLevel::warning, "the agent of " + name_of(change.node) + " does not answer");
     }
     watch_quorum();
+    watch_clones();
   }
   if (server_.tick(now_)) log(LogLevel::warning, "this MySQL hangs: " + server_.why());
   if (Seen& own = seen_[self()]; own.health != server_.health()) own.health = server_.health(), own.health_since = now_;
@@ -120,6 +122,7 @@ void Node::Impl::settle_step() {
     look_around();
     answer_canvasses();
     run_commands();
+    run_forcing();
     run_campaign();
     if (chain.head_id() != planned_for) plan_repair();  // a lone voter decides on the spot
     run_repair();
@@ -294,6 +297,7 @@ void Node::Impl::handle(const Packet& packet) {
   take(std::move(out));
   if (!member || packet.by_name) return;
 
+  note_life(packet);
   const Body& body = packet.message.body;
   auto& send_to = fx_->send;
   if (const auto* m = std::get_if<Ping>(&body)) {
@@ -330,6 +334,32 @@ void Node::Impl::handle(const Packet& packet) {
   } else if (const auto* ca = std::get_if<CanvassAnswer>(&body)) {
     on_canvass_answer(packet.from, *ca);
   }
+}
+
+// Two agents under one id: the older one is told that it has been outlived, and stops.
+void Node::Impl::note_life(const Packet& packet) {
+  Lives& lives = lives_[packet.from];
+  if (packet.boot > lives.boot) {
+    lives.boot = packet.boot;
+    lives.since = now_;
+  }
+  if (packet.boot >= lives.boot || now_ - lives.since < settings.silence) return;  // late packets are no life
+  if (!lives_twice(packet.from))
+    log(LogLevel::error, "two agents live under the id of " + name_of(packet.from) + ", one of them at " + packet.address.str());
+  lives.older_heard = now_;
+  lives.older_at = packet.address;
+  const NodeRecord* record = facts_.find(packet.from);
+  if (record == nullptr || !std::holds_alternative<Ping>(packet.message.body)) return;
+  Outgoing outgoing;
+  outgoing.to = packet.from;
+  outgoing.address = packet.address;
+  outgoing.message.body = Facts{{*record}, {}, false};
+  fx_->send.push_back(std::move(outgoing));
+}
+
+bool Node::Impl::lives_twice(const NodeId& id) const {
+  const auto lives = lives_.find(id);
+  return lives != lives_.end() && lives->second.older_heard && now_ - *lives->second.older_heard < kLivesTwice;
 }
 
 // ---------------------------------------------------------------- the other events

@@ -76,6 +76,10 @@ class Node::Impl {
   void on_canvass_answer(const NodeId& from, const CanvassAnswer& answer);
   void answer_canvasses();
   void run_commands();
+  void start_forcing(const Command& command);
+  void run_forcing();
+  CanvassAnswer watch_lost(const Canvass& canvass);
+  void watch_clones();
   void probe(const NodeId& id);
   void look(const NodeId& id, Duration period);
   void look_around();
@@ -130,6 +134,13 @@ class Node::Impl {
     MysqlHealth health = MysqlHealth::unknown;
     Time health_since{0};
   };
+  // An agent restarts under a higher boot counter; who goes on under a lower one is a copy, or the original of one.
+  struct Lives {
+    std::uint32_t boot = 0;
+    Time since{0};
+    std::optional<Time> older_heard;
+    Address older_at;
+  };
   struct Campaign {
     Wish wish;
     Time first_seen{0};
@@ -148,6 +159,17 @@ class Node::Impl {
   struct PendingCommand {
     Command command;
     Time deadline{0};
+  };
+  // A forced quorum that this agent was asked for (protocol.md section 6).
+  struct Forcing {
+    Command command;
+    std::vector<NodeId> lost;
+    std::vector<NodeId> survivors;
+    std::uint64_t nonce = 0;
+    std::uint64_t epoch = 0;  // of the head that it follows
+    Time began{0};
+    Time ask_due{0};
+    std::map<NodeId, CanvassAnswer> answers;
   };
   struct HelloSeen {
     Hello hello;
@@ -168,6 +190,9 @@ class Node::Impl {
 
   Time up_since_{0};  // since the start, or the last long pause
   std::map<NodeId, Seen> seen_;
+  std::map<NodeId, Lives> lives_;
+  void note_life(const Packet& packet);
+  bool lives_twice(const NodeId& id) const;
   std::map<NodeId, Time> in_since_;
   std::map<NodeId, Time> out_since_;
   std::map<NodeId, Time> absent_since_;
@@ -196,6 +221,13 @@ class Node::Impl {
   Time ring_due_ = Time::max();
   std::deque<PendingCanvass> canvasses_;
   std::deque<PendingCommand> commands_;
+  std::optional<Forcing> forcing_;
+  struct LostWatch {  // a member that somebody wants to declare lost
+    Time since{0};
+    Time asked{0};
+    std::string answered;  // how it did
+  };
+  std::map<NodeId, LostWatch> lost_watch_;
   std::optional<Time> paused_since_;  // the head's pause, as counted here
 
   // The own server.

@@ -30,6 +30,7 @@ TlsMode tls_of(const std::string& text) {
 NodeRecord urgent_part(NodeRecord record) {
   record.version = {};
   record.executed.clear();
+  record.received.clear();
   record.purged.clear();
   record.binlog_file.clear();
   record.binlog_pos = 0;
@@ -463,6 +464,8 @@ NodeRecord Node::Impl::own_record() const {
     r.read_only = state.read_only;
     r.read_only_by_agent = state.read_only && same_start(chain.marker("read_only"));
     for (const Link& link : state.links) r.links.push_back(link_fact(link));
+    if (const Link* link = server_.link(); link != nullptr && !contains_all(r.flavor, r.executed, link->received))
+      r.received = link->received;
   }
   if (chain.head() != nullptr && tests_edges()) {
     for (const auto& [id, seen] : seen_) {

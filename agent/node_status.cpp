@@ -103,8 +103,10 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     add(s, "critical", "removed", settings.name, settings.name + " is no member of the ring any more: its server follows nobody");
   if (!head.wanted_order.empty()) add(s, "warning", "reordering", "", "the nodes are moved, one at a time, to the order that was asked for");
   if (!chain.broken().empty()) {
+    const bool forced = head.generation > 0;
     add(s, "critical", "split_chain", "",
-        chain.broken() + ": two clusters share one identity; nothing is changed until one of them is taken away");
+        chain.broken() + "; nothing is changed until a person has decided" +
+            (forced ? ": run `ringagent force-quorum --yield` on every node of the side that is to give way" : ""));
   }
   if (!s.quorum_held) {
     std::string missing;
@@ -125,6 +127,10 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     const Member& member = *head.find(id);
     const bool server = v.role != "witness";
     const auto out = out_since_.find(id);
+    if (lives_twice(id))
+      add(s, "critical", "cloned", v.name,
+          "two agents live under the id of " + v.name + ", one of them at " + lives_.at(id).older_at.str() +
+              ": a state directory was copied. Stop the agent of the copy and wipe its state directory");
     if (v.agent == "dead")
       add(s, "warning", "agent_dead", v.name,
           "the agent of " + v.name + " does not answer; its server cannot be watched or repointed");

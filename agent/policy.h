@@ -37,6 +37,7 @@ struct PeerView {
   Duration health_age{0};               // since its record first said what it says of its server's health
   EdgeState port = EdgeState::unknown;  // my own probe of its MySQL port, if younger than a second
   bool port_answered_before = false;    // since my start, it did answer me once
+  bool lives_twice = false;             // another agent goes on under its id
 };
 
 struct View {

@@ -22,8 +22,8 @@ std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<c
 // Transactions of other origins that `record`'s server has and none of `others` has.
 std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others);
 
-// Transactions that originated at `owner` (its server_id or server_uuid), stand in some of `others`, and are missing in
-// `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
+// Transactions that originated at `owner` (its server_id or server_uuid), stand in some of `others`, be it in a relay log
+// whose applier waits, and are missing in `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others);
 
 // What of `vector` a server with `position` lacks, as text for people; "" if nothing.

@@ -26,6 +26,15 @@ Duration jitter(std::mt19937_64& random, Duration most) {
 
 }  // namespace
 
+std::vector<NodeId> survivors_of(const Config& forced) {
+  std::vector<NodeId> out;
+  for (const Member& member : forced.members) {
+    const bool lost = member.out_class == kLost && member.out_epoch == forced.epoch;
+    if (!lost) out.push_back(member.id);
+  }
+  return out;
+}
+
 NodeId formation_acceptor(std::string_view cluster, std::string_view name) {
   const Hash hash = hash_bytes("formation acceptor\n" + std::string(cluster) + "\n" + std::string(name));
   NodeId id;
@@ -38,9 +47,13 @@ Chain::Chain(DurableState state, ChainSettings settings, std::uint64_t seed)
   if (!state_.chain.empty()) {
     auto config = parse_config(state_.chain.back());
     if (!config) std::abort();  // the store's checksum was right: we wrote this ourselves
-    head_ = std::move(*config);
-    head_id_ = {head_->generation, head_->epoch, hash_bytes(state_.chain.back())};
+    set_head(std::move(*config), state_.chain.back());
   }
+}
+
+void Chain::set_head(Config config, const std::string& bytes) {
+  head_ = std::move(config);
+  head_id_ = {head_->generation, head_->epoch, hash_bytes(bytes)};
 }
 
 std::vector<Config> Chain::history() const {
@@ -65,6 +78,11 @@ Instance Chain::instance() const {
   return {0, 0, hash_bytes("formation\n" + list)};
 }
 
+// The survivors of a lost majority decide here.
+Instance Chain::forced_instance() const {
+  return {head_id_.generation + 1, head_id_.epoch, head_id_.hash};
+}
+
 std::vector<NodeId> Chain::acceptors() const {
   if (head_) return voters(*head_);
   std::vector<NodeId> out;
@@ -77,7 +95,13 @@ std::size_t Chain::quorum() const {
   return head_ ? majority(*head_) : settings_.initial.size();
 }
 
-std::optional<NodeId> Chain::own_acceptor() const {
+std::vector<NodeId> Chain::asked() const {
+  return proposal_ && !proposal_->survivors.empty() ? proposal_->survivors : acceptors();
+}
+
+std::optional<NodeId> Chain::own_acceptor(const Instance& which) const {
+  if (head_ && which == forced_instance())
+    return head_->find(state_.self) != nullptr ? std::optional(state_.self) : std::nullopt;
   if (head_) {
     const Member* me = head_->find(state_.self);
     return me != nullptr && me->vote ? std::optional(state_.self) : std::nullopt;
@@ -88,29 +112,32 @@ std::optional<NodeId> Chain::own_acceptor() const {
   return id;
 }
 
-AcceptorState Chain::acceptor_state() const {
-  const Instance now = instance();
+AcceptorState Chain::acceptor_state(const Instance& which) const {
   AcceptorState out;
-  if (state_.promised_instance == now) out.promised = state_.promised;
-  if (state_.accepted_instance == now) {
+  if (state_.promised_instance == which) out.promised = state_.promised;
+  if (state_.accepted_instance == which) {
     out.accepted = state_.accepted;
     out.value = state_.accepted_value;
   }
   return out;
 }
 
-void Chain::store_acceptor(const AcceptorState& acceptor, ChainOut& out) {
-  if (acceptor == acceptor_state()) return;  // a resend: the answer is durable already
-  const Instance now = instance();
-  state_.promised_instance = now;
+// What this acceptor's votes now belong to.
+Instance Chain::voted_instance() const {
+  return head_ && state_.promised_instance == forced_instance() ? forced_instance() : instance();
+}
+
+void Chain::store_acceptor(const Instance& which, const AcceptorState& acceptor, ChainOut& out) {
+  if (acceptor == acceptor_state(which)) return;  // a resend: the answer is durable already
+  state_.promised_instance = which;
   state_.promised = acceptor.promised;
   if (acceptor.accepted.round != 0) {
-    state_.accepted_instance = now;
+    state_.accepted_instance = which;
     state_.accepted = acceptor.accepted;
     state_.accepted_value = acceptor.value;
   }
   if (!head_) {
-    state_.formation_parent = now.parent;
+    state_.formation_parent = which.parent;
     state_.formation_initial = settings_.initial;
   }
   persist(out);
@@ -124,7 +151,8 @@ std::string Chain::formation_conflict() const {
          "; restore that list, or run `ringagent init --abandon-formation` on every node";
 }
 
-// A peer whose store went back in time (a restored snapshot) may have forgotten a promise: its vote is not counted.
+// A peer whose store went back in time (a restored snapshot) may have forgotten a promise, or a ballot that it has used:
+// its votes are not counted, and nobody votes for it.
 bool Chain::fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out) {
   for (auto& [id, seen] : state_.peers_seen) {
     if (id != acceptor) continue;
@@ -173,19 +201,41 @@ void Chain::propose_formation(std::vector<std::string> home_order, const Cluster
   start_ballot(now, out);
 }
 
+void Chain::propose_forced(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out) {
+  if (!head_ || !broken_.empty()) return;
+  next.cluster_id = head_->cluster_id;
+  next.cluster = head_->cluster;
+  next.generation = head_->generation + 1;
+  next.epoch = head_->epoch + 1;
+  next.parent = head_id_.hash;
+  if (auto wrong = validate(next)) {
+    out.log.push_back("refusing to propose an invalid config: " + wrong->text);
+    return;
+  }
+  proposal_.emplace();
+  proposal_->next = std::move(next);
+  proposal_->survivors = std::move(survivors);
+  proposal_->started = now;
+  start_ballot(now, out);
+}
+
 void Chain::start_ballot(Time now, ChainOut& out) {
   Proposal& proposal = *proposal_;
-  const AcceptorState own = acceptor_state();
+  const bool forced = !proposal.survivors.empty();
+  const Instance which = forced ? forced_instance() : instance();
+  const AcceptorState own = acceptor_state(which);
   state_.own_round = std::max(state_.own_round, own.promised.round) + 1;
   persist(out);
-  proposal.proposer.emplace(instance(), Ballot{state_.own_round, state_.self}, acceptors(), quorum());
-  send_round(acceptors(), now, out);
+  proposal.proposer.emplace(which, Ballot{state_.own_round, state_.self}, asked(),
+                            forced ? proposal.survivors.size() : quorum());
+  send_round(asked(), now, out);
 }
 
 // Sends the present phase's question to `to`; the question to ourselves is answered on the spot.
 void Chain::send_round(const std::vector<NodeId>& to, Time now, ChainOut& out) {
-  const auto self = own_acceptor();
+  const auto self = own_acceptor(proposal_->proposer->instance());
   Proposer& proposer = *proposal_->proposer;
+  const StoreVersion store{state_.boot, state_.seq};
   proposal_->due = now + kResend;
   bool ask_self = false;
   for (const NodeId& voter : to) {
@@ -196,18 +246,18 @@ void Chain::send_round(const std::vector<NodeId>& to, Time now, ChainOut& out) {
     Outgoing outgoing;
     outgoing.to = voter;
     if (proposer.phase() == Proposer::Phase::preparing) {
-      outgoing.message.body = Prepare{proposer.instance(), proposer.ballot()};
+      outgoing.message.body = Prepare{proposer.instance(), proposer.ballot(), store};
     } else {
-      outgoing.message.body = Accept{proposer.instance(), proposer.ballot(), proposer.value()};
+      outgoing.message.body = Accept{proposer.instance(), proposer.ballot(), proposer.value(), store};
     }
     out.send.push_back(std::move(outgoing));
   }
   if (!ask_self) return;
   // `proposer` may be gone after these calls: a lone voter decides at once.
   if (proposer.phase() == Proposer::Phase::preparing) {
-    handle(state_.self, Prepare{proposer.instance(), proposer.ballot()}, now, out);
+    handle(state_.self, Prepare{proposer.instance(), proposer.ballot(), store}, now, out);
   } else {
-    handle(state_.self, Accept{proposer.instance(), proposer.ballot(), proposer.value()}, now, out);
+    handle(state_.self, Accept{proposer.instance(), proposer.ballot(), proposer.value(), store}, now, out);
   }
 }
 
@@ -227,7 +277,7 @@ void Chain::choose_value(Time now, ChainOut& out) {
     value = canonical_bytes(proposal_->next);
   }
   proposer.start_accepting(std::move(value));
-  send_round(acceptors(), now, out);
+  send_round(asked(), now, out);
 }
 
 std::optional<Config> Chain::formation_value(ChainOut& out) const {
@@ -294,6 +344,14 @@ void Chain::broadcast_head(const Config& before, ChainOut& out) {
 
 // ---------------------------------------------------------------- the acceptor
 
+// Is this an instance that this acceptor may vote in now? Otherwise it is answered from the chain, or not at all.
+bool Chain::serves(const NodeId& from, const Instance& asked, Time now, ChainOut& out) {
+  const bool forced = head_ && asked == forced_instance();
+  if (!forced && answer_from_chain(from, asked, now, out)) return false;
+  if (!own_acceptor(asked) || !broken_.empty() || !formation_conflict().empty()) return false;
+  return forced || voted_instance() == asked;
+}
+
 bool Chain::answer_from_chain(const NodeId& from, const Instance& asked, Time now, ChainOut& out) {
   const Instance own = instance();
   if (asked == own) return false;
@@ -311,10 +369,10 @@ bool Chain::answer_from_chain(const NodeId& from, const Instance& asked, Time no
 }
 
 void Chain::handle(const NodeId& from, const Prepare& m, Time now, ChainOut& out) {
-  if (answer_from_chain(from, m.instance, now, out)) return;
-  const auto self = own_acceptor();
-  if (!self || !broken_.empty() || !formation_conflict().empty()) return;
-  AcceptorState acceptor = acceptor_state();
+  if (!serves(from, m.instance, now, out)) return;
+  if (from != state_.self && !fresh(m.ballot.node, m.store, out)) return;
+  const auto self = own_acceptor(m.instance);
+  AcceptorState acceptor = acceptor_state(m.instance);
   Outgoing answer;
   answer.to = from;
   if (!promise(acceptor, m.ballot)) {
@@ -322,7 +380,7 @@ void Chain::handle(const NodeId& from, const Prepare& m, Time now, ChainOut& out
     if (from != state_.self) out.send.push_back(std::move(answer));
     return;
   }
-  store_acceptor(acceptor, out);
+  store_acceptor(m.instance, acceptor, out);
   Promise say{m.instance, m.ballot, *self, acceptor.accepted, acceptor.value, std::nullopt, {state_.boot, state_.seq}};
   if (!head_) say.candidate = candidate_;
   if (from == state_.self) {
@@ -334,10 +392,10 @@ void Chain::handle(const NodeId& from, const Prepare& m, Time now, ChainOut& out
 }
 
 void Chain::handle(const NodeId& from, const Accept& m, Time now, ChainOut& out) {
-  if (answer_from_chain(from, m.instance, now, out)) return;
-  const auto self = own_acceptor();
-  if (!self || !broken_.empty() || !formation_conflict().empty()) return;
-  AcceptorState acceptor = acceptor_state();
+  if (!serves(from, m.instance, now, out)) return;
+  if (from != state_.self && !fresh(m.ballot.node, m.store, out)) return;
+  const auto self = own_acceptor(m.instance);
+  AcceptorState acceptor = acceptor_state(m.instance);
   Outgoing answer;
   answer.to = from;
   if (!accept(acceptor, m.ballot, m.value)) {
@@ -345,7 +403,7 @@ void Chain::handle(const NodeId& from, const Accept& m, Time now, ChainOut& out)
     if (from != state_.self) out.send.push_back(std::move(answer));
     return;
   }
-  store_acceptor(acceptor, out);
+  store_acceptor(m.instance, acceptor, out);
   if (!accepted_since_) accepted_since_ = now;
   const Accepted say{m.instance, m.ballot, *self, {state_.boot, state_.seq}};
   if (from == state_.self) {
@@ -407,8 +465,9 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
     return false;
   }
   if (!fits(*config, out)) return false;
-  const bool follows = head_ && next.generation == head_id_.generation && next.epoch == head_id_.epoch + 1;
-  if (follows && config->parent != head_id_.hash) {
+  const bool forced = head_ && next.generation > head_id_.generation && drop_to_parent(*config);
+  const bool follows = forced || (head_ && next.generation == head_id_.generation && next.epoch == head_id_.epoch + 1);
+  if (follows && !forced && config->parent != head_id_.hash) {
     broken_ = "config " + std::to_string(next.epoch) + " does not follow ours: its parent is " +
               short_hex(config->parent) + ", our head is " + short_hex(head_id_.hash);
     return false;
@@ -418,8 +477,7 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
                       std::to_string(next.epoch) + " are no longer kept by anybody: taking the newest");
   state_.chain.push_back(bytes);
   if (state_.chain.size() > kChainKept) state_.chain.erase(state_.chain.begin());
-  head_ = std::move(*config);
-  head_id_ = next;
+  set_head(std::move(*config), bytes);
   state_.accepted_value.clear();
   state_.accepted_instance = {};
   state_.accepted = {};
@@ -431,14 +489,58 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
   return true;
 }
 
+bool Chain::holds(const Hash& hash) const {
+  return std::any_of(state_.chain.begin(), state_.chain.end(),
+                     [&](const std::string& bytes) { return hash_bytes(bytes) == hash; });
+}
+
+// The survivors went on from an older head than ours: what we had decided since is void. False: from none that we know.
+bool Chain::drop_to_parent(const Config& config) {
+  if (!holds(config.parent)) return false;
+  while (hash_bytes(state_.chain.back()) != config.parent) state_.chain.pop_back();
+  return true;
+}
+
+bool Chain::yield(ChainOut& out) {
+  if (!head_ || broken_.empty() || head_->generation == 0) return false;
+  std::vector<std::string> kept = state_.chain;
+  std::string dropped;
+  while (!kept.empty() && parse_config(kept.back())->generation == head_->generation) {
+    dropped = kept.back();
+    kept.pop_back();
+  }
+  if (kept.empty()) return false;
+  state_.chain = std::move(kept);
+  set_head(*parse_config(state_.chain.back()), state_.chain.back());
+  proposal_.reset();
+  confirmed_ = false;
+  confirmed_by_.clear();
+  broken_.clear();
+  set_marker("yielded", short_hex(hash_bytes(dropped)), out);
+  persist(out);
+  return true;
+}
+
+void Chain::declare_broken(const std::string& why) {
+  if (broken_.empty()) broken_ = why;
+  proposal_.reset();
+}
+
 void Chain::handle(const NodeId&, const Decided& m, Time now, ChainOut& out) {
+  const std::string yielded = marker("yielded");
+  const bool given_up = !yielded.empty() && std::any_of(m.configs.begin(), m.configs.end(), [&](const std::string& bytes) {
+    return short_hex(hash_bytes(bytes)) == yielded;
+  });
+  if (given_up) return;
   // A gap in front of the first is a peer that keeps less than we lack: only then may links be jumped.
   for (std::size_t i = 0; i < m.configs.size(); ++i) {
     const auto config = parse_config(m.configs[i]);
     if (!config) continue;
     const bool before_my_time = !head_ && config->find(state_.self) == nullptr && i + 1 < m.configs.size();
     if (before_my_time) continue;
-    const bool gap = head_ && config->generation == head_id_.generation && config->epoch > head_id_.epoch + 1;
+    const bool gap = head_ && (config->generation == head_id_.generation
+                                   ? config->epoch > head_id_.epoch + 1
+                                   : config->generation > head_id_.generation && !holds(config->parent));
     if (gap && m.configs.size() < 2) {
       pull_due_ =
           std::min(pull_due_, now);  // a lone decision that we cannot place: the next packet's head pulls the rest
@@ -465,6 +567,12 @@ void Chain::on_head(const NodeId& from, const Head& head, Time now, ChainOut& ou
   if (head.epoch == 0) return;
   if (head_ && head.generation == head_id_.generation && head.epoch == head_id_.epoch && head.hash != head_id_.hash) {
     broken_ = "config " + std::to_string(head.epoch) + " differs between this node and " + from.str();
+    return;
+  }
+  // Two generations that were forced apart may have grown to different lengths.
+  const bool forced = head_ && head.generation == head_id_.generation && head.generation > 0 && head.epoch < head_id_.epoch;
+  if (forced && head.epoch + state_.chain.size() > head_id_.epoch && !holds(head.hash)) {
+    broken_ = "generation " + std::to_string(head.generation) + " was forced twice: " + from.str() + " has another one";
     return;
   }
   if (!behind(head_id_, head) || now < pull_due_) return;
@@ -535,14 +643,16 @@ void Chain::tick(Time now, ChainOut& out) {
       send_round(proposal_->proposer->missing(), now, out);
     }
   }
-  if (!accepted_since_ && head_ && acceptor_state().accepted.round != 0) accepted_since_ = now;  // after a restart
+  const Instance voted = voted_instance();
+  const AcceptorState own = acceptor_state(voted);
+  if (!accepted_since_ && head_ && own.accepted.round != 0) accepted_since_ = now;  // after a restart
   if (now < finish_due()) return;
-  const AcceptorState own = acceptor_state();
   auto value = parse_config(own.value);
   if (own.accepted.round == 0 || !value) return;
   accepted_since_ = now;
   proposal_.emplace();
   proposal_->next = std::move(*value);
+  if (head_ && voted == forced_instance()) proposal_->survivors = survivors_of(proposal_->next);
   proposal_->finishing = true;
   proposal_->started = now;
   start_ballot(now, out);
@@ -551,9 +661,10 @@ void Chain::tick(Time now, ChainOut& out) {
 // When it is this voter's turn to finish what it has accepted.
 Time Chain::finish_due() const {
   if (proposal_ || !head_ || !accepted_since_) return Time::max();
-  const auto self = own_acceptor();
+  const Instance voted = voted_instance();
+  const auto self = own_acceptor(voted);
   if (!self) return Time::max();
-  const std::vector<NodeId> all = acceptors();
+  const std::vector<NodeId> all = voted == instance() ? acceptors() : home_order(*head_);
   const auto rank = std::find(all.begin(), all.end(), *self) - all.begin();
   return *accepted_since_ + kFinishAfter + rank * kFinishPerRank;
 }
@@ -605,8 +716,8 @@ std::string Chain::fingerprint(Time now) const {
   if (!proposal_->proposer) return out;
   const Proposer& proposer = *proposal_->proposer;
   add(std::to_string(static_cast<int>(proposer.phase())));
-  add(encode(Message{{}, Accept{proposer.instance(), proposer.ballot(), proposer.value()}}));
-  add(encode(Message{{}, Accept{proposer.instance(), proposer.inherited_ballot(), proposer.inherited().value_or("")}}));
+  add(encode(Message{{}, Accept{proposer.instance(), proposer.ballot(), proposer.value(), {}}}));
+  add(encode(Message{{}, Accept{proposer.instance(), proposer.inherited_ballot(), proposer.inherited().value_or(""), {}}}));
   add_ids(proposer.missing());
   return out;
 }

@@ -39,6 +39,11 @@ struct ChainOut {
 // The acceptor that a name stands for at formation, before its id is decided.
 NodeId formation_acceptor(std::string_view cluster, std::string_view name);
 
+// The class of a member that was lost when the quorum was forced.
+inline constexpr const char* kLost = "lost";
+// Whose agreement made this forced config: all that were not lost with it.
+std::vector<NodeId> survivors_of(const Config& forced);
+
 class Chain {
  public:
   Chain(DurableState state, ChainSettings settings, std::uint64_t seed);
@@ -58,6 +63,15 @@ class Chain {
   // Tries to make `next` the config after head. Generation, epoch and parent are set here. One proposal at a time: a
   // call while one runs is ignored.
   void propose(Config next, Time now, ChainOut& out);
+  // Forces a new generation: decided by all `survivors`, whoever the voters of the head are (protocol.md section 6). Whoever
+  // has promised in it votes on nothing else that follows this head.
+  void propose_forced(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out);
+  // Gives up this side's forced generation, where another one carries the same number: the head is the one before it, until
+  // the other side's is learnt. False, with nothing changed, if there is nothing to give up.
+  bool yield(ChainOut& out);
+  // Nothing may be acted upon any more: another agent lives under this one's id.
+  void declare_broken(const std::string& why);
+
   bool proposing() const { return proposal_.has_value(); }
   void give_up() { proposal_.reset(); }
 
@@ -92,15 +106,23 @@ class Chain {
     Time due{0};  // resend, or the end of the back-off
     Duration backoff{0};
     bool finishing = false;  // completes somebody's accepted value
+    std::vector<NodeId> survivors;  // of a forced generation: all of them must agree; empty: the voters decide
   };
 
   void persist(ChainOut& out);
   Instance instance() const;
+  Instance forced_instance() const;
   std::vector<NodeId> acceptors() const;
+  std::vector<NodeId> asked() const;  // by the present proposal
   std::size_t quorum() const;
-  std::optional<NodeId> own_acceptor() const;
-  AcceptorState acceptor_state() const;
-  void store_acceptor(const AcceptorState& acceptor, ChainOut& out);
+  std::optional<NodeId> own_acceptor(const Instance& which) const;
+  AcceptorState acceptor_state(const Instance& which) const;
+  Instance voted_instance() const;
+  void store_acceptor(const Instance& which, const AcceptorState& acceptor, ChainOut& out);
+  bool serves(const NodeId& from, const Instance& asked, Time now, ChainOut& out);
+  void set_head(Config config, const std::string& bytes);
+  bool drop_to_parent(const Config& config);
+  bool holds(const Hash& hash) const;
   bool fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out);
 
   void start_ballot(Time now, ChainOut& out);

@@ -94,6 +94,7 @@ void fields(A& a, T& x) {
   a.choice(x.phase, Phase::drained, Phase::none);
   a(x.rejoin_in_ms);
   a.text(x.stuck, kTextBytesMax);
+  a.position(x.received);
   a.text(x.starved, kTextBytesMax);
 }
 
@@ -196,6 +197,7 @@ template <class A, Of<Prepare> T>
 void fields(A& a, T& x) {
   a(x.instance);
   a(x.ballot);
+  a(x.store);
 }
 
 template <class A, Of<Promise> T>
@@ -214,6 +216,7 @@ void fields(A& a, T& x) {
   a(x.instance);
   a(x.ballot);
   a.blob(x.value, kConfigBytesMax);
+  a(x.store);
 }
 
 template <class A, Of<Accepted> T>

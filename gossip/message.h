@@ -127,6 +127,7 @@ struct NodeRecord {
   Phase phase = Phase::none;
   std::uint64_t rejoin_in_ms = 0;
   std::string stuck;    // why its link starves all behind it, for link_grace now
+  std::string received;  // what its relay log holds beyond `executed`; "" if nothing
   std::string starved;  // why nothing comes from its upstream, for link_grace now, though that one's agent says that it is up
   bool operator==(const NodeRecord&) const = default;
 };
@@ -232,6 +233,7 @@ struct StoreVersion {  // (boot counter, store sequence): a restored snapshot sh
 struct Prepare {
   Instance instance;
   Ballot ballot;
+  StoreVersion store;  // of the proposer: one that has forgotten its ballots must not use them again
   bool operator==(const Prepare&) const = default;
 };
 struct Promise {
@@ -248,6 +250,7 @@ struct Accept {
   Instance instance;
   Ballot ballot;
   std::string value;
+  StoreVersion store;
   bool operator==(const Accept&) const = default;
 };
 struct Accepted {

@@ -49,6 +49,10 @@ void Checker::check_no_way_back(const std::string& host, const DurableState& bef
   if (after.promised_instance < before.promised_instance && after.chain == before.chain) back("the promise's instance");
   if (after.accepted_instance == before.accepted_instance && after.accepted < before.accepted)
     back("the accepted ballot");
+  const auto generation = [](const DurableState& state) {
+    return state.chain.empty() ? 0 : parse_config(state.chain.back())->generation;
+  };
+  if (after.chain != before.chain && generation(after) != generation(before)) return;  // forced, or given up
   if (!before.chain.empty() && (after.chain.empty() || (after.chain != before.chain &&
                                                         std::find(after.chain.begin(), after.chain.end(),
                                                                   before.chain.back()) == after.chain.end() &&
@@ -81,33 +85,49 @@ void Checker::check_chain(const std::string& host, const DurableState& after, st
   for (std::size_t i = from; i < after.chain.size(); ++i) {
     auto config = parse_config(after.chain[i]);
     if (!config) return complain_("C6: " + host + " holds a config that is not valid: " + config.error().text);
-    const Number number{config->generation, config->epoch};
-    if (const auto known = decided_.find(number); known != decided_.end()) {
-      if (known->second.bytes != after.chain[i])
-        complain_("C1: two values of epoch " + number_of(*config) + ", one at " + host);
-      continue;
-    }
+    if (!check_one_value(*config, after.chain[i], host)) continue;
     check_majority(*config, after.chain[i], after);
     check_change(*config);
     fresh.push_back(*config);
-    decided_.emplace(number, DecidedConfig{after.chain[i], std::move(*config)});
+    configs_.emplace(hash_bytes(after.chain[i]), DecidedConfig{after.chain[i], std::move(*config)});
   }
+}
+
+// C1. False if this value has been seen before.
+bool Checker::check_one_value(const Config& config, const std::string& bytes, const std::string& host) {
+  const Hash hash = hash_bytes(bytes);
+  if (configs_.count(hash) > 0) return false;
+  const auto [known, first] = decided_.emplace(Number{config.generation, config.epoch}, hash);
+  if (first || (forced_twice_ && config.generation > 0)) return true;
+  complain_("C1: two values of epoch " + number_of(config) + ", one at " + host);
+  return false;
+}
+
+const Checker::DecidedConfig* Checker::parent_of(const Config& config) const {
+  const auto found = configs_.find(config.parent);
+  return found == configs_.end() ? nullptr : &found->second;
 }
 
 // C4. The one who decides may vote and decide in one write: it counts itself.
 void Checker::check_majority(const Config& config, const std::string& bytes, const DurableState& decider) const {
   std::vector<NodeId> asked;
   std::size_t needed = 0;
-  const auto parent = decided_.find({config.generation, config.epoch - 1});
-  if (parent != decided_.end()) {
-    asked = voters(parent->second.config);
+  const DecidedConfig* parent = parent_of(config);
+  if (parent != nullptr && parent->config.generation < config.generation) {  // forced: everybody who was not lost
+    for (const Member& member : config.members) {
+      if (member.out_class != "lost" || member.out_epoch != config.epoch) asked.push_back(member.id);
+    }
+    needed = asked.size();
+  } else if (parent != nullptr) {
+    asked = voters(parent->config);
     needed = asked.size() / 2 + 1;  // not by majority(): the code under test must not be its own judge
   } else if (config.epoch == 1) {   // formation: everybody
     for (const Member& member : config.members) asked.push_back(member.id);
     needed = asked.size();
   } else {
-    return complain_("C2: epoch " + number_of(config) + " has no parent that was decided");
+    return complain_("C2: epoch " + number_of(config) + " does not name the hash of a parent that was decided");
   }
+  // Instance (generation, epoch, parent) decides what follows it; a forced one has the new generation already.
   const auto instance = votes_.find({config.generation, config.epoch - 1, config.parent});
   std::size_t most = 0;
   const auto count = [&](const std::set<NodeId>& accepted) {
@@ -129,14 +149,13 @@ void Checker::check_majority(const Config& config, const std::string& bytes, con
 
 // C2, and C6: what may differ between a config and the one before it.
 void Checker::check_change(const Config& config) const {
-  const auto parent = decided_.find({config.generation, config.epoch - 1});
-  if (parent == decided_.end()) return;
-  if (config.parent != hash_bytes(parent->second.bytes))
-    complain_("C2: epoch " + number_of(config) + " does not name the hash of its parent");
+  const DecidedConfig* parent = parent_of(config);
+  if (parent == nullptr) return;
+  if (config.epoch != parent->config.epoch + 1) complain_("C2: epoch " + number_of(config) + " does not follow its parent");
   if (ring(config).empty()) complain_("C6: epoch " + number_of(config) + " has an empty ring");
   std::size_t let_in = 0;
   for (const Member& member : config.members) {
-    const Member* before = parent->second.config.find(member.id);
+    const Member* before = parent->config.find(member.id);
     let_in += member.in && (before == nullptr || !before->in) ? 1 : 0;
   }
   if (let_in > 1)
@@ -149,12 +168,9 @@ void Checker::check_change(const Config& config) const {
 void Checker::dispatched(const std::string& host, const DurableState& disk, const Statement& statement, Time now,
                          Duration patience) {
   if (!touches_link(statement.sql)) return;
-  const DecidedConfig* known = nullptr;
-  for (auto it = decided_.rbegin(); it != decided_.rend() && known == nullptr; ++it) {
-    if (!disk.chain.empty() && it->second.bytes == disk.chain.back()) known = &it->second;
-  }
-  if (known == nullptr) return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
-  const Config& head = known->config;
+  const auto known = disk.chain.empty() ? configs_.end() : configs_.find(hash_bytes(disk.chain.back()));
+  if (known == configs_.end()) return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
+  const Config& head = known->second.config;
   const auto up = source_of(head, disk.self);
   const std::string wanted = up ? head.find(*up)->mysql.host : "";
   const bool points = statement.sql.find("_HOST=") != std::string::npos;

@@ -10,7 +10,7 @@
 #include "agent/node.h"
 
 // What must hold true at every step, whatever breaks (protocol.md section 8):
-//   C1  one value per (generation, epoch), over all nodes and restarts
+//   C1  one value per (generation, epoch), over all nodes and restarts (but for a generation that people forced twice)
 //   C2  each config names the hash of its parent
 //   C3  what is durable never goes back: promises, head, own round, counters
 //   C4  every decision was accepted, durably, by a majority of the voters of the config before it, at one ballot
@@ -44,6 +44,10 @@ class Checker {
     chain_seen_.erase(host);
     wiped_.insert(id);
   }
+  // A host's disk was set to what it had been: the one case for which C1 and C3 cannot answer.
+  void restored(const std::string& host) { chain_seen_.erase(host); }
+  // From now on people may force a generation on both sides of a split.
+  void expect_two_generations() { forced_twice_ = true; }
   // A host got a packet of another.
   void heard(const std::string& host, const NodeId& from, Time now) { heard_[host][from] = now; }
   // An agent asks its server for this. `patience`: how long it may take a node to notice that it is alone.
@@ -54,8 +58,8 @@ class Checker {
   void answered(const std::string& host, const CanvassAnswer& answer, Time now, Duration silence);
 
   // The newest config that is on any disk; nullptr before the ring is formed.
-  const Config* newest() const { return decided_.empty() ? nullptr : &decided_.rbegin()->second.config; }
-  const std::string& newest_bytes() const { return decided_.rbegin()->second.bytes; }
+  const Config* newest() const { return decided_.empty() ? nullptr : &configs_.at(decided_.rbegin()->second).config; }
+  const std::string& newest_bytes() const { return configs_.at(decided_.rbegin()->second).bytes; }
 
  private:
   using Number = std::pair<std::uint32_t, std::uint64_t>;  // generation, epoch
@@ -71,11 +75,15 @@ class Checker {
   void check_no_way_back(const std::string& host, const DurableState& before, const DurableState& after) const;
   void note_vote(const DurableState& before, const DurableState& after, Time now);
   void check_chain(const std::string& host, const DurableState& after, std::vector<Config>& fresh);
+  bool check_one_value(const Config& config, const std::string& bytes, const std::string& host);
   void check_majority(const Config& config, const std::string& bytes, const DurableState& decider) const;
   void check_change(const Config& config) const;
+  const DecidedConfig* parent_of(const Config& config) const;
 
   std::function<void(const std::string&)> complain_;
-  std::map<Number, DecidedConfig> decided_;
+  std::map<Hash, DecidedConfig> configs_;
+  std::map<Number, Hash> decided_;
+  bool forced_twice_ = false;
   std::set<NodeId> wiped_;
   std::map<std::string, std::string> chain_seen_;  // by host: the last config whose chain was looked at
   std::map<Instance, std::map<Ballot, Vote>> votes_;

@@ -49,6 +49,8 @@ const std::map<std::string, OnHost>& deeds() {
       {"kill agent", [](World& w, const std::string& h, const Words&) { w.kill_agent(h); }},
       {"crash agent", [](World& w, const std::string& h, const Words&) { w.crash_agent(h); }},
       {"wipe state", [](World& w, const std::string& h, const Words&) { w.wipe_state(h); }},
+      {"save state", [](World& w, const std::string& h, const Words&) { w.save_state(h); }},
+      {"restore state", [](World& w, const std::string& h, const Words&) { w.restore_state(h); }},
       {"start agent", [](World& w, const std::string& h, const Words&) { w.start_agent(h); }},
       {"stop agent", [](World& w, const std::string& h, const Words&) { w.stop_agent(h); }},
       {"pause agent", [](World& w, const std::string& h, const Words& s) { w.pause_agent(h, duration(s.back())); }},
@@ -102,6 +104,11 @@ void direct_data(World& world, const Words& words) {
     server.set_variable(words.at(2), words.at(3));
 }
 
+// "clone db1 db5": db5 gets db1's state directory and name.
+void direct_clone(World& world, const Words& words) {
+  world.copy_state(host_at(world, words, 1), host_at(world, words, 2));
+}
+
 void direct_person(World& world, const Words& words) {
   if (words[0] == "operator") {
     Words name = words;
@@ -153,7 +160,7 @@ void direct(World& world, const Words& words) {
   using Direct = void (*)(World&, const Words&);
   static const std::map<std::string, Direct> verbs = {
       {"kill", direct_process},   {"start", direct_process}, {"stop", direct_process},  {"hang", direct_process},
-      {"wake", direct_process},   {"pause", direct_process}, {"move", direct_process}, {"crash", direct_process}, {"wipe", direct_process},
+      {"wake", direct_process},   {"pause", direct_process}, {"move", direct_process},   {"save", direct_process},   {"restore", direct_process},  {"clone", direct_clone}, {"crash", direct_process}, {"wipe", direct_process},
       {"cut", direct_network},    {"mute", direct_network},  {"heal", direct_network},  {"calm", direct_network},
       {"loss", direct_network},   {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
       {"load", direct_data},      {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},

@@ -5,6 +5,7 @@
 #include <functional>
 #include <random>
 #include <set>
+#include <utility>
 
 namespace ringagent::sim {
 namespace {
@@ -62,6 +63,12 @@ class Draw {
   void operator_stops() { say(now_, "operator " + anybody() + ": " + (mysql_ ? "STOP REPLICA" : "STOP SLAVE")); }
   void pause_ring() { during("command " + anybody() + " pause", "command " + anybody() + " resume", between(0.5, 6)); }
   void tail_lost();
+  void poisoned() { say(now_, "poison " + anybody()); }
+  void maintenance();
+  void leaves();
+  void removed();
+  void reordered();
+  void host_moves();
   void writes() { say(now_, "write " + anybody() + " " + std::to_string(1 + below(20))); }
 
   std::string victims();
@@ -75,6 +82,9 @@ class Draw {
   double now_ = 0;
   double end_ = 0;
   double calm_at_ = 0;   // not before
+  bool formed_ = false;  // before anything happens
+  bool moved_ = false;
+  bool gone_ = false;    // somebody leaves, or is removed
   std::string damaged_;  // whose server loses a tail
   std::string wiped_;    // whose agent loses its state
   std::set<std::string> frozen_;
@@ -152,6 +162,42 @@ void Draw::state_wiped() {
   hurt("wipe state ", "start agent ", wiped_, short_or_long(0.02, 5));
 }
 
+void Draw::maintenance() {
+  const std::string on = "command " + anybody() + " maintenance node " + anybody() + " state ";
+  say(now_, on + "on" + (chance(50) ? " for_ms " + std::to_string(500 + below(6000)) : ""));
+  if (chance(50)) say(now_ + between(0.5, 6), on + "off");
+}
+
+// Once: what is left must be a ring.
+void Draw::leaves() {
+  if (gone_ || names_.size() < 4) return;
+  gone_ = true;
+  say(now_, "command " + anybody() + " leave");
+}
+
+void Draw::removed() {
+  if (gone_ || names_.size() < 4) return;
+  gone_ = true;
+  const std::string name = anybody();
+  say(now_, "kill host " + name);
+  say(now_ + between(2, 6), "command " + anybody() + " remove node " + name);
+  say(now_ + between(3, 9), "start host " + name);
+}
+
+// Once, and not before there is a ring: who knows nobody's address any more is found by nobody.
+void Draw::host_moves() {
+  if (std::exchange(moved_, true) || !formed_) return;
+  hurt("move host ", "start host ", anybody(), between(0.5, 8));
+}
+
+void Draw::reordered() {
+  std::vector<std::string> order = names_;
+  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[below(i + 1)]);
+  std::string text = "command " + anybody() + " order";
+  for (const std::string& name : order) text += " node " + name;
+  say(now_, text);
+}
+
 void Draw::network_cut() {
   static const char* const kNets[] = {"network", "agents", "databases"};
   during(std::string("cut ") + kNets[below(3)] + " " + split(), "heal network", short_or_long(0.1, 10));
@@ -187,6 +233,7 @@ void Draw::noise() {
 void Draw::set_stage() {
   const std::size_t hosts = chance(60) ? 4 : 2 + below(5);
   std::string opening = chance(85) ? "ring" : chance(50) ? "fresh" : "running";
+  formed_ = opening == "ring";
   for (std::size_t i = 1; i <= hosts; ++i) {
     names_.push_back("db" + std::to_string(i));
     opening += " " + names_.back();
@@ -200,12 +247,18 @@ void Draw::set_stage() {
                   "set hung_after " + span(chance(70) ? 3 : between(1, 4)),
                   "set replay_max_age 0s"};
   if (chance(10)) story_.stage.push_back("set grace 500ms");
+  if (chance(50)) story_.stage.push_back("set link_grace " + span(between(1, 5)));
+  if (chance(40)) story_.stage.push_back("set on_stuck bypass");
+  if (hosts >= 4 && !opening.starts_with("running") && chance(25)) {
+    static const char* const kRoles[] = {" leaf", " spare", " witness"};
+    story_.stage.push_back("role " + names_[below(names_.size())] + kRoles[below(3)]);
+  }
   fences_ = chance(10);
   if (fences_) story_.stage.emplace_back("set on_quorum_loss read_only");
   story_.stage.push_back(opening);
   story_.stage.emplace_back("allow epochs");
   end_ = short_or_long(1, 16);
-  if (opening[0] != 'r' || opening[1] != 'i') {
+  if (!formed_) {
     for (const std::string& name : names_) say(between(0, 1), "start agent " + name);
   }
   if (chance(80)) say(0, "load every " + span(between(0.01, 0.2)));
@@ -216,7 +269,7 @@ void Draw::end_story() {
   double last = std::max(end_, calm_at_);
   for (const auto& [at, what] : acts_) last = std::max(last, at);
   std::string but;
-  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && story_.stage.end()[-2].starts_with("ring") &&
+  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && formed_ &&
       chance(30)) {
     const std::string& name = anybody();
     static const char* const kFreezes[] = {"kill host ", "kill mysqld ", "hang mysqld ", "kill agent "};
@@ -258,7 +311,9 @@ SeedStory Draw::story() {
                             &Draw::agent_crashes, &Draw::agent_stopped,  &Draw::agent_pauses,   &Draw::host_pauses,
                             &Draw::host_dies,     &Draw::both_die,       &Draw::network_cut,    &Draw::network_mute,
                             &Draw::noise,         &Draw::applier_stalls, &Draw::operator_stops, &Draw::pause_ring,
-                            &Draw::writes,        &Draw::tail_lost,      &Draw::state_wiped,    &Draw::network_partial};
+                            &Draw::writes,        &Draw::tail_lost,      &Draw::state_wiped,    &Draw::network_partial,
+                            &Draw::poisoned,      &Draw::maintenance,    &Draw::leaves,         &Draw::removed,
+                            &Draw::reordered,     &Draw::host_moves};
   std::vector<Fault> allowed;
   for (const Fault fault : all) {
     if (chance(40)) allowed.push_back(fault);

@@ -162,7 +162,8 @@ std::string Player::epoch_differs(const Config& seen, const Words& what) const {
   Parts parts;
   std::string key;
   for (const std::string& word : what) {
-    const bool names_part = word == "epoch" || word == "ring" || word == "votes" || word == "because" || word == "by";
+    const bool names_part = word == "epoch" || word == "ring" || word == "votes" || word == "because" || word == "by" ||
+                            word == "generation";
     if (names_part && (key.empty() || !parts[key].empty()))  // `because votes`: there it is a value
       parts[key = word];
     else
@@ -172,7 +173,8 @@ std::string Player::epoch_differs(const Config& seen, const Words& what) const {
                                                  {"ring", names(seen, ring(seen))},
                                                  {"votes", names(seen, voters(seen))},
                                                  {"because", seen.evidence_class},
-                                                 {"by", seen.proposer}};
+                                                 {"by", seen.proposer},
+                                                 {"generation", std::to_string(seen.generation)}};
   std::string out;
   for (const auto& [part, wanted] : parts) {
     const auto found = is.find(part);
@@ -322,6 +324,8 @@ void Player::play(const Words& words) {
   }
   if (words[0] == "wait")
     world_->run_until(world_->now() + duration(words.at(1)));
+  else if (words[0] == "allow" && words.at(1) == "generations")
+    world_->expect_two_generations();
   else if (words[0] == "allow")
     allow_epochs_ = true;
   else if (words[0] == "expect")

@@ -18,6 +18,8 @@
 // Then what happens, at once or `at 3s ...`; `wait 2s` lets time pass:
 //   kill|start|stop mysqld|agent|host X ...      stop: in good order (SIGTERM)
 //   wipe state X                   its agent dies and its state directory is lost
+//   save state X, restore state X  its state directory is set back to what was saved; its agent dies
+//   clone db1 db5                  db5 gets db1's state directory and name: a copied machine; its agent dies
 //   crash agent X                  in its next step, at some boundary between two effects
 //   hang|wake mysqld X             pause agent|host X for 2s
 //   cut network|agents|databases db1 db2 | db3 db4          heal network
@@ -30,7 +32,7 @@
 //   command X order node db1 node db3 node db2 node db4
 //   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
 // And what must be seen. `within` counts from the last thing that happened:
-//   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4]
+//   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4] [generation 1]
 //   expect within 100ms repoint db4 -> db2        its link has been pointed there and runs
 //   expect within 5s log X words of a line        expect within 5s objection
 //   expect within 2s problem X code               expect within 2s no problem X code
@@ -41,7 +43,7 @@
 //   expect rest for 10s                           the same, but votes may move
 //   expect no epoch for 60s        expect no growth for 2s      nothing circulates: no binlog grows
 //   expect statements X 0                         since the opening
-// Every epoch must be expected, in order, unless the story says `allow epochs`.
+// Every epoch must be expected, in order, unless the story says `allow epochs`; `allow generations`: people force one twice.
 namespace ringagent::sim {
 
 struct StoryResult {

@@ -260,7 +260,7 @@ void World::check_removals(const Config& config) {
 
 void World::note_leavers(const Config& config) {
   if (config.evidence_class != "planned") return;
-  for (Host& host : hosts_) host.left = host.left || config.find(host.name) == nullptr;
+  for (Host& host : hosts_) host.left = host.left || (config.find(host.name) == nullptr && !host.damaged);
 }
 
 // C10. Only of those who know the newest head: the others have an excuse.
@@ -548,6 +548,20 @@ void World::start_host(const std::string& name) {
   start_agent(name);
 }
 
+void World::restore_state(const std::string& name) {
+  kill_agent(name);
+  checker_.restored(name);
+  host(name).disk = host(name).saved;
+}
+
+// The copy presents itself as the original, under the original's name.
+void World::copy_state(const std::string& from, const std::string& to) {
+  kill_agent(to);
+  checker_.restored(to);
+  host(to).disk = host(from).disk;
+  host(to).settings.name = host(from).settings.name;
+}
+
 void World::move_host(const std::string& name) {
   kill_host(name);
   Host& h = host(name);
@@ -600,7 +614,10 @@ bool World::counts(const Host& host) const {
   if (!host.server->listening() || host.server->hung() || !host.powered) return false;
   const Config* head = checker_.newest();
   const Member* member = head == nullptr ? nullptr : head->find(host.name);
-  return head == nullptr || (member != nullptr && member->in);
+  if (head == nullptr || member == nullptr) return head == nullptr;
+  // A leaf may be the only one that still has what another has lost.
+  const bool damage = std::any_of(hosts_.begin(), hosts_.end(), [](const Host& h) { return h.damaged; });
+  return member->in || (member->role == Role::leaf && host.node != nullptr && !damage);
 }
 
 bool World::quiet() const {
@@ -667,9 +684,16 @@ std::string World::told_of(const std::string& name) const {
 
 // A spare is in while somebody else is out, and rests when all are in.
 std::string World::wrong_with_spare(const Config& head, const Member& member) const {
-  const bool complete = std::all_of(head.members.begin(), head.members.end(),
-                                    [](const Member& m) { return m.role != Role::ring || m.in; });
-  return member.in && complete ? "the spare " + member.name + " is in though the ring is complete" : "";
+  std::size_t missing = 0;
+  std::size_t spares = 0;
+  for (const Member& m : head.members) {
+    missing += m.role == Role::ring && !m.in ? 1 : 0;
+    spares += m.role == Role::spare && m.in ? 1 : 0;
+  }
+  if (member.in && spares > missing) return "the spare " + member.name + " is in though the ring is complete";
+  if (!member.in && spares < missing && !held_back(head, member) && member.absence == Absence::none)
+    return "the spare " + member.name + " is not in" + told_of(member.name);
+  return {};
 }
 
 std::string World::wrong_with_member(const Config& head, const Member& member) {
@@ -679,10 +703,10 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
   const bool absent = !h.node || !server.listening() || server.hung() || now_ < h.paused_until;
   if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
-  const bool may_be_out = member.role != Role::ring || h.damaged || member.absence != Absence::none;
-  if (!member.in && (h.damaged || (!may_be_out && held_back(head, member)))) return {};
-  if (!member.in && !may_be_out) return member.name + " is out: " + member.out_class + told_of(member.name);
-  if (member.in && member.absence != Absence::none) return member.name + " is still in: " + to_string(member.absence) + told_of(member.name);
+  if (!member.in && h.damaged) return {};
+  if (member.absence != Absence::none) return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
+  if (!member.in && member.role == Role::ring)
+    return held_back(head, member) ? "" : member.name + " is out: " + member.out_class + told_of(member.name);
   if (member.role == Role::spare) {
     if (std::string wrong = wrong_with_spare(head, member); !wrong.empty()) return wrong;
   }

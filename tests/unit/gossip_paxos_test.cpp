@@ -135,7 +135,7 @@ class Schedule {
     const Ballot b{++rounds_[who], node(who)};
     const std::size_t quorum = mutant_ == Mutant::quorum_minus_one ? 1 : 2;
     proposers_.insert_or_assign(who, Proposer(kInstance, b, {node(1), node(2), node(3)}, quorum));
-    for (std::uint8_t a = 1; a <= 3; ++a) post(a, Prepare{kInstance, b});
+    for (std::uint8_t a = 1; a <= 3; ++a) post(a, Prepare{kInstance, b, {}});
   }
 
   void crash(std::size_t acceptor) { memory_[acceptor] = disk_[acceptor]; }
@@ -177,7 +177,7 @@ class Schedule {
       if (!p.on_promise(*m)) return;
       p.start_accepting(
           p.inherited().value_or("value of " + std::to_string(p.ballot().round) + "." + std::to_string(letter.to)));
-      for (std::uint8_t a = 1; a <= 3; ++a) post(a, Accept{kInstance, p.ballot(), p.value()});
+      for (std::uint8_t a = 1; a <= 3; ++a) post(a, Accept{kInstance, p.ballot(), p.value(), {}});
     } else if (const auto* a = std::get_if<Accepted>(&letter.body)) {
       if (p.on_accepted(*a)) believed_.insert(p.value());
     }
