@@ -26,7 +26,8 @@ bool drained(const View& view, const Member& member) {
 }
 
 std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
-  if (!member.in || member.absence == Absence::none || !drained(view, member) || ring(*view.config).size() < 2)
+  if (!member.in || member.absence == Absence::none || !drained(view, member) || ring(*view.config).size() < 2 ||
+      !links_as_wanted(view))
     return std::nullopt;
   Config next = successor_of(*view.config);
   if (member.absence == Absence::leaving) {
@@ -44,9 +45,11 @@ std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
                          (member.note.empty() ? "" : " (" + member.note + ")")};
 }
 
-// One that was out already has nothing to drain, but for what never left it.
+// One that was out already has nothing to drain, but for what never left it: only if it is up and has caught up is that known.
 std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& member) {
-  if (member.in || member.absence != Absence::leaving || stranded_count(view, member.id) != 0) return std::nullopt;
+  const PeerView* p = peer(view, member.id);
+  const bool known = p != nullptr && p->record != nullptr && p->record->phase == Phase::ready && usable(view, member.id);
+  if (member.in || member.absence != Absence::leaving || !known || stranded_count(view, member.id) != 0) return std::nullopt;
   Config next = successor_of(*view.config);
   erase_member(next, member.id);
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " has left the ring"};
@@ -174,7 +177,9 @@ bool good_edge(const View& view, const NodeId& from, const NodeId& to) {
 }
 
 bool links_as_wanted(const View& view) {
-  for (const NodeId& id : ring(*view.config)) {
+  const std::vector<NodeId> in = ring(*view.config);
+  for (const NodeId& id : in) {
+    if (in.size() == 1) break;  // it follows nobody
     const PeerView* p = peer(view, id);
     if (p == nullptr || p->record == nullptr) return false;
     if (id != view.self && (!agent_answers(*p) || p->ping_unanswered)) continue;

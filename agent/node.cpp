@@ -217,6 +217,8 @@ void Node::Impl::on_adopted(const Config& config) {
   facts_.set_members(ids);
   swim_.set_members(peers, now_);
   campaign_.reset();
+  drain_target_.reset();
+  adopted_at_ = now_;
   objection_backoff_ = Duration{0};
   objection_until_ = now_;
   votes_differ_since_.reset();
@@ -301,8 +303,17 @@ void Node::Impl::handle(const Packet& packet) {
   const Body& body = packet.message.body;
   auto& send_to = fx_->send;
   if (const auto* m = std::get_if<Ping>(&body)) {
+    const std::size_t before = send_to.size();
     swim_.on_ping(packet.from, packet.boot, *m, now_, send_to);
     facts_.on_checksum(packet.from, m->facts_checksum, now_, send_to);
+    // It may have come back at an address that nobody knows yet: answer where it asks from, too.
+    const bool elsewhere = !packet.address.empty() && packet.address != address_of(packet.from);
+    for (std::size_t i = before, end = send_to.size(); elsewhere && i < end; ++i) {
+      if (send_to[i].to != packet.from) continue;
+      Outgoing copy = send_to[i];
+      copy.address = packet.address;
+      send_to.push_back(std::move(copy));
+    }
   } else if (const auto* a = std::get_if<Ack>(&body)) {
     swim_.on_ack(packet.from, packet.boot, *a, now_, send_to);
   } else if (const auto* r = std::get_if<PingReq>(&body)) {

@@ -99,7 +99,7 @@ class Node::Impl {
   bool member_well(const NodeId& id) const;
   void follow_way_back();
   void follow_way_out();
-  bool drained() const;
+  bool drained();
   void note_starving();
   std::string stuck_now() const;
   std::string starved_now() const;
@@ -237,6 +237,8 @@ class Node::Impl {
   bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
   std::optional<Time> read_only_since_;  // as this agent has seen it
+  std::optional<std::string> drain_target_;  // what must have reached the next one before a planned absence begins
+  Time adopted_at_{0};
   std::optional<Time> stuck_since_;
   std::optional<Time> starved_since_;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added

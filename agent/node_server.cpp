@@ -284,6 +284,7 @@ void Node::Impl::run_repair() {
   RepairOut out;
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
   if (out.intent) set_marker("link", out.intent->text());
+  if (out.lifts_read_only) sealed_since_start_ = false;
   if (out.makes_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
   if (out.lifted_read_only) lifted_read_only();
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
@@ -342,13 +343,15 @@ void Node::Impl::follow_way_out() {
   phase_ = drained() ? Phase::drained : Phase::draining;
 }
 
-// The look that counts was begun after read_only had been seen: nothing can have been committed since.
-bool Node::Impl::drained() const {
+// All that was here when writes had ended, and when whoever went before was gone, is at the next one. The look that counts was
+// begun after read_only had been seen: nothing can have been committed since.
+bool Node::Impl::drained() {
   const auto followers = downstream(*chain.head(), self());
-  if (!server_.state()->read_only || !read_only_since_ || server_.state_at() <= *read_only_since_ || followers.empty())
-    return false;
+  if (!server_.state()->read_only || !read_only_since_ || followers.empty()) return false;
+  if (!drain_target_ && server_.state_at() > std::max(*read_only_since_, adopted_at_))
+    drain_target_ = server_.state()->executed;
   const NodeRecord* next = facts_.find(followers.front());
-  return next != nullptr && own_missing_elsewhere(own_record(), {next}) == 0;
+  return drain_target_ && next != nullptr && contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor), next->executed, *drain_target_);
 }
 
 // ---------------------------------------------------------------- starving
@@ -464,8 +467,8 @@ NodeRecord Node::Impl::own_record() const {
     r.read_only = state.read_only;
     r.read_only_by_agent = state.read_only && same_start(chain.marker("read_only"));
     for (const Link& link : state.links) r.links.push_back(link_fact(link));
-    if (const Link* link = server_.link(); link != nullptr && !contains_all(r.flavor, r.executed, link->received))
-      r.received = link->received;
+    if (const Link* link = server_.link(); link != nullptr && !contains_all(r.flavor, r.executed, link->io_position))
+      r.received = link->io_position;
   }
   if (chain.head() != nullptr && tests_edges()) {
     for (const auto& [id, seen] : seen_) {

@@ -276,7 +276,7 @@ std::optional<Wish> wish_return(const View& view) {
   Config next = successor_of(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
-    const bool wanted = member.role == Role::ring || (member.role == Role::spare && wants_spare(view));
+    const bool wanted = member.role == Role::ring || (member.role == Role::spare && (wants_spare(view) || member.absence == Absence::leaving));
     if (member.in || !wanted || !ready(view, member.id) || !held_back(view, member.id).empty()) continue;
     put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
@@ -392,7 +392,9 @@ std::int64_t stranded_count(const View& view, const NodeId& node) {
 
 std::string held_back(const View& view, const NodeId& id) {
   const Member& member = *view.config->find(id);
-  if (member.absence != Absence::none) return std::string(to_string(member.absence)) + " is not over";
+  // One that is leaving comes in once more if it has something that nobody else has.
+  const bool brings = member.absence == Absence::leaving && stranded_count(view, id) > 0;
+  if (member.absence != Absence::none && !brings) return std::string(to_string(member.absence)) + " is not over";
   Config next = *view.config;
   put_in(next, id);
   const std::vector<NodeId> followers = downstream(next, id);

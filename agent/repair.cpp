@@ -45,6 +45,7 @@ void Repair::begin(const Plan& plan, const LocalServer& server, const Head& head
     link_verified_ = false;
   }
   out.makes_read_only = plan.deed == Deed::set_read_only;
+  out.lifts_read_only = plan.deed == Deed::lift_read_only;
   out.log.push_back({LogLevel::info, plan.why});
   if (!plan.drain) {
     run_next(server, now, out);

@@ -22,6 +22,7 @@ struct RepairOut {
   std::vector<RunRequest> run;
   std::optional<Intent> intent;  // make it durable before `run`
   bool makes_read_only = false;  // remember whose read_only it is, durably, before `run`: it may take effect unanswered
+  bool lifts_read_only = false;  // from now on clients may write: it may take effect unanswered
   bool lifted_read_only = false;
   bool look = false;  // poll the server at once
   std::vector<HistoryEntry> history;

@@ -28,6 +28,14 @@ bool listed(const std::vector<NodeId>& ids, const NodeId& id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
+void end_order_if_reached(Config& config) {
+  if (config.wanted_order.empty() || !same_circle(home_order(config), config.wanted_order)) return;
+  config.wanted_order.clear();
+  for (Member& member : config.members) {
+    if (member.absence == Absence::moving) end_absence(member);
+  }
+}
+
 // ---------------------------------------------------------------- canonical bytes
 
 class Writer {
@@ -359,7 +367,7 @@ void move_to_place(Config& config, const NodeId& id) {
   const Member member = *config.find(id);
   config.members.erase(config.members.begin() + static_cast<std::ptrdiff_t>(index_of(config, id)));
   config.members.insert(config.members.begin() + static_cast<std::ptrdiff_t>(index_of(config, behind)) + 1, member);
-  if (same_circle(home_order(config), order)) config.wanted_order.clear();
+  end_order_if_reached(config);
 }
 
 void end_absence(Member& member) {
@@ -371,7 +379,7 @@ void end_absence(Member& member) {
 void erase_member(Config& config, const NodeId& id) {
   std::erase_if(config.members, [&](const Member& m) { return m.id == id; });
   std::erase(config.wanted_order, id);
-  if (same_circle(home_order(config), config.wanted_order)) config.wanted_order.clear();
+  end_order_if_reached(config);
 }
 
 std::vector<NodeId> voters(const Config& config) {

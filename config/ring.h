@@ -121,7 +121,7 @@ bool same_circle(const std::vector<NodeId>& a, const std::vector<NodeId>& b);
 std::vector<NodeId> well_placed(const Config& config);
 
 // Brings one member to its place in wanted_order, behind the nearest one before it there that is well placed. Where that
-// makes the order the wanted one, wanted_order becomes empty. Touches nothing else.
+// makes the order the wanted one, wanted_order becomes empty, and nobody is to be moved any more.
 void move_to_place(Config& config, const NodeId& id);
 
 // Ends a planned absence; who is out by then comes back as everybody does.

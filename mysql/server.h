@@ -49,7 +49,8 @@ struct Link {
   std::uint32_t connect_retry_s = 0;
   std::uint32_t delay_s = 0;
   std::int64_t seconds_behind = -1;  // -1: NULL
-  std::string received;              // MySQL: RECEIVED_TRANSACTION_SET
+  std::string received;              // MySQL: RECEIVED_TRANSACTION_SET, which outlives a repoint
+  std::string io_position;           // what has come into the relay log, applied or not (MariaDB: Gtid_IO_Pos)
   // Changes whenever anything at all (event or heartbeat) arrived from the source.
   std::string progress;
   std::string relay_file;  // where the applier stands in the relay log

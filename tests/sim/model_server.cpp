@@ -217,7 +217,8 @@ ServerState ModelServer::state() const {
   link.gtid_mode_text = mariadb() ? "Slave_Pos" : "1";
   link.heartbeat_period_ms = static_cast<std::uint32_t>(heartbeat_ / 1ms);
   link.connect_retry_s = static_cast<std::uint32_t>(retry_ / 1s);
-  if (!mariadb()) link.received = text(received_);
+  link.io_position = text(received_);
+  if (!mariadb()) link.received = link.io_position;
   link.progress = std::to_string(io_life_) + ":" + text(received_) + " " + std::to_string(heartbeats_);
   link.applied = std::to_string(executed_log_entries_);
   link.drained_exact = link.drained_idle = relay_applied_ == relay_.size();

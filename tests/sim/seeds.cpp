@@ -84,6 +84,7 @@ class Draw {
   double calm_at_ = 0;   // not before
   bool formed_ = false;  // before anything happens
   bool moved_ = false;
+  std::size_t roles_ = 0;  // how many are no ring members
   bool gone_ = false;    // somebody leaves, or is removed
   std::string damaged_;  // whose server loses a tail
   std::string wiped_;    // whose agent loses its state
@@ -157,7 +158,7 @@ void Draw::tail_lost() {
 
 // Once: a vote that is lost for good and one more that is missing are a majority of three.
 void Draw::state_wiped() {
-  if (!wiped_.empty() || !damaged_.empty() || names_.size() < 3 || fences_) return;
+  if (!wiped_.empty() || !damaged_.empty() || names_.size() < 3 || fences_ || moved_) return;
   wiped_ = anybody();
   hurt("wipe state ", "start agent ", wiped_, short_or_long(0.02, 5));
 }
@@ -170,13 +171,13 @@ void Draw::maintenance() {
 
 // Once: what is left must be a ring.
 void Draw::leaves() {
-  if (gone_ || names_.size() < 4) return;
+  if (gone_ || names_.size() < 4 + roles_) return;
   gone_ = true;
   say(now_, "command " + anybody() + " leave");
 }
 
 void Draw::removed() {
-  if (gone_ || names_.size() < 4) return;
+  if (gone_ || names_.size() < 4 + roles_) return;
   gone_ = true;
   const std::string name = anybody();
   say(now_, "kill host " + name);
@@ -186,7 +187,7 @@ void Draw::removed() {
 
 // Once, and not before there is a ring: who knows nobody's address any more is found by nobody.
 void Draw::host_moves() {
-  if (std::exchange(moved_, true) || !formed_) return;
+  if (!formed_ || !wiped_.empty() || std::exchange(moved_, true)) return;
   hurt("move host ", "start host ", anybody(), between(0.5, 8));
 }
 
@@ -250,6 +251,7 @@ void Draw::set_stage() {
   if (chance(50)) story_.stage.push_back("set link_grace " + span(between(1, 5)));
   if (chance(40)) story_.stage.push_back("set on_stuck bypass");
   if (hosts >= 4 && !opening.starts_with("running") && chance(25)) {
+    roles_ = 1;
     static const char* const kRoles[] = {" leaf", " spare", " witness"};
     story_.stage.push_back("role " + names_[below(names_.size())] + kRoles[below(3)]);
   }
