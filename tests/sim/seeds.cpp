@@ -169,15 +169,15 @@ void Draw::maintenance() {
   if (chance(50)) say(now_ + between(0.5, 6), on + "off");
 }
 
-// Once: what is left must be a ring.
+// Once: what is left must be a ring whose voters may be lost one after another.
 void Draw::leaves() {
-  if (gone_ || names_.size() < 4 + roles_) return;
+  if (gone_ || names_.size() < 5 + roles_) return;
   gone_ = true;
   say(now_, "command " + anybody() + " leave");
 }
 
 void Draw::removed() {
-  if (gone_ || names_.size() < 4 + roles_) return;
+  if (gone_ || names_.size() < 5 + roles_) return;
   gone_ = true;
   const std::string name = anybody();
   say(now_, "kill host " + name);

@@ -615,9 +615,7 @@ bool World::counts(const Host& host) const {
   const Config* head = checker_.newest();
   const Member* member = head == nullptr ? nullptr : head->find(host.name);
   if (head == nullptr || member == nullptr) return head == nullptr;
-  // A leaf may be the only one that still has what another has lost.
-  const bool damage = std::any_of(hosts_.begin(), hosts_.end(), [](const Host& h) { return h.damaged; });
-  return member->in || (member->role == Role::leaf && host.node != nullptr && !damage);
+  return member->in;
 }
 
 bool World::quiet() const {
@@ -628,6 +626,25 @@ bool World::quiet() const {
     if (*first != host.server->executed()) return false;
   }
   return true;
+}
+
+// A leaf has all that the ring has. It may have more: what it alone got from one that died since.
+std::string World::wrong_with_leaves() {
+  const Config* head = checker_.newest();
+  for (Host& leaf : hosts_) {
+    const Member* member = head == nullptr ? nullptr : head->find(leaf.name);
+    const bool follows = member != nullptr && member->role == Role::leaf && leaf.node && leaf.server->listening() && !leaf.damaged;
+    for (const auto& [content, origin] : acknowledged_) {
+      if (!follows) break;
+      const bool in_ring = std::any_of(hosts_.begin(), hosts_.end(), [&, number = content](const Host& host) {
+        return counts(host) && host.server->holds(number) > 0;
+      });
+      if (in_ring && leaf.server->holds(content) != 1)
+        return "C8: transaction " + std::to_string(content) + " of " + origin + " stands " +
+               std::to_string(leaf.server->holds(content)) + " times on the leaf " + leaf.name;
+    }
+  }
+  return {};
 }
 
 std::string World::audit() {
@@ -645,7 +662,7 @@ std::string World::audit() {
     return "C8: transaction " + std::to_string(content) + " of " + origin + " stands on " + std::to_string(holders) +
            " of " + std::to_string(up) + " servers";
   }
-  return {};
+  return wrong_with_leaves();
 }
 
 std::string World::wrong_with_ring() {

@@ -189,6 +189,7 @@ class World : private Surroundings {
   void check_writer(Host& host);
   void watch();
   std::string told_of(const std::string& name) const;
+  std::string wrong_with_leaves();
   std::string wrong_with_spare(const Config& head, const Member& member) const;
   std::string wrong_with_member(const Config& head, const Member& member);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
