@@ -1,4 +1,4 @@
-"""How fast does a real ring heal? Fault -> decided -> repointed -> a row written at the dead node's predecessor is readable
+"""How fast does a real ring heal (`heal`), and what does its gossip cost (`gossip`, see gossip.py)? Fault -> decided -> repointed -> a row written at the dead node's predecessor is readable
 at its successor; and from a returned mysqld that is ready to its being spliced in.
 
 Each run takes another victim. Times are those of this machine's one clock, from the moment of the fault.
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+from . import gossip
 from .base import LabError
 from .flavor import APP, SCHEMA
 from .lab import Lab
@@ -156,24 +157,42 @@ def main(argv=None):
         return 1
 
 
+def gossip_cost(args):
+    """The gossip of the ring beside serf's; {program: {what: (min, median, max)}}."""
+    flavor = "mysql" if args.flavor == "mysql" else "mariadb"
+    rows = gossip.measure(args.seconds, args.runs, args.nodes or 5, flavor, args.agent, lambda line: print(line, file=sys.stderr))
+    results = {}
+    for name, columns in rows.items():
+        results[name] = {key: (min(values), statistics.median(values), max(values)) for key, values in columns.items()}
+        for key, (low, mid, high) in results[name].items():
+            print(f"{name:14} {key:15} {low:8.3f} / {mid:8.3f} / {high:8.3f}  ({args.runs} runs)", flush=True)
+    return results
+
+
+def heal_times(args):
+    results = {}
+    for flavor in ["mariadb", "mysql"] if args.flavor == "both" else [args.flavor]:
+        for fault in args.fault or FAULTS:
+            found = heal(flavor, fault, args.runs, args.nodes or 4, args.agent, args.rate, lambda line: print(line, file=sys.stderr))
+            results[f"{flavor} {fault}"] = found
+            for key, (low, mid, high) in found.items():
+                print(f"{flavor:8} {fault:7} {key:18} {low:7.3f} / {mid:7.3f} / {high:7.3f}  ({args.runs} runs)", flush=True)
+    return results
+
+
 def measure(argv):
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure how fast a real ring heals (seconds: min / median / max).")
-    parser.add_argument("what", choices=["heal"])
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure a real ring (min / median / max).")
+    parser.add_argument("what", choices=["heal", "gossip"], help="seconds until it heals; what gossip costs, beside serf (needs root)")
     parser.add_argument("--flavor", choices=["mariadb", "mysql", "both"], default="both")
     parser.add_argument("--fault", choices=FAULTS, action="append", help="default: all of them (host needs root)")
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--nodes", type=int, help="default: 4; gossip: 5")
+    parser.add_argument("--seconds", type=float, default=30, help="gossip: how long a run listens")
     parser.add_argument("--rate", type=int, default=0, help="write load at every node, transactions a second")
     parser.add_argument("--agent")
     parser.add_argument("--json")
     args = parser.parse_args(argv)
-    results = {}
-    for flavor in ["mariadb", "mysql"] if args.flavor == "both" else [args.flavor]:
-        for fault in args.fault or FAULTS:
-            found = heal(flavor, fault, args.runs, args.nodes, args.agent, args.rate, lambda line: print(line, file=sys.stderr))
-            results[f"{flavor} {fault}"] = found
-            for key, (low, mid, high) in found.items():
-                print(f"{flavor:8} {fault:7} {key:18} {low:7.3f} / {mid:7.3f} / {high:7.3f}  ({args.runs} runs)", flush=True)
+    results = gossip_cost(args) if args.what == "gossip" else heal_times(args)
     if args.json:
         with open(args.json, "w") as out:
             json.dump(results, out, indent=1)
