@@ -218,7 +218,8 @@ void Daemon::on_packet(std::string_view bytes, const Address& from) {
   }
   ++packets_received_;
   bytes_received_ += bytes.size();
-  handle(Packet{opened->sender, opened->boot, from, opened->cluster == accepted[0], std::move(*message)});
+  handle(
+      Packet{opened->sender, opened->boot, from, opened->cluster == accepted[0], opened->brief, std::move(*message)});
 }
 
 void Daemon::on_refused(Refusal refusal, const Address& from) {

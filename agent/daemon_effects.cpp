@@ -32,7 +32,9 @@ void Daemon::step(Event event) {
 
 void Daemon::send(const Outgoing& outgoing) {
   const ClusterId cluster = node_->cluster_id();
-  std::string packet = sealer_->seal(outgoing.by_name || cluster.nil() ? name_id() : cluster, encode(outgoing.message));
+  const bool by_name = outgoing.by_name || cluster.nil();
+  std::string packet =
+      sealer_->seal(by_name ? name_id() : cluster, encode(outgoing.message), outgoing.brief && !by_name);
   ++packets_sent_;
   bytes_sent_ += packet.size();
   transport_->send(outgoing.address, std::move(packet));

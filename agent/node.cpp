@@ -196,6 +196,7 @@ void Node::Impl::on_adopted(const Config& config) {
   const bool forming = config.epoch == 1;
   const bool stranger = !std::exchange(knows_ring_, true);  // until now this agent had no ring
   std::vector<NodeId> ids;
+  std::vector<NodeId> neighbours;
   std::vector<SwimPeer> peers;
   const auto up = upstream(config, self());
   const std::vector<NodeId> followers = downstream(config, self());
@@ -204,6 +205,7 @@ void Node::Impl::on_adopted(const Config& config) {
     const bool neighbour =
         (up && *up == member.id) || std::find(followers.begin(), followers.end(), member.id) != followers.end();
     peers.push_back({member.id, neighbour});
+    if (neighbour) neighbours.push_back(member.id);
     auto& since = member.in ? in_since_ : out_since_;
     (member.in ? out_since_ : in_since_).erase(member.id);
     since.emplace(member.id, now_);
@@ -214,7 +216,7 @@ void Node::Impl::on_adopted(const Config& config) {
     if (member.id == self()) continue;
     seen_[member.id];
   }
-  facts_.set_members(ids);
+  facts_.set_members(ids, neighbours);
   swim_.set_members(peers, now_);
   campaign_.reset();
   drain_target_.reset();
@@ -289,7 +291,7 @@ void Node::Impl::handle(const Packet& packet) {
   if (!member && !forming) {
     // One that was removed while it was away believes in an older ring and asks its members: let it know.
     if (chain.head() == nullptr || packet.by_name || !std::holds_alternative<Ping>(packet.message.body)) return;
-    chain.on_message(packet.from, Pull{packet.message.head}, now_, out);
+    chain.on_message(packet.from, Pull{Head{packet.message.head.generation, packet.message.head.epoch, {}}}, now_, out);
     for (Outgoing& answer : out.send) answer.address = packet.address;
     return take(std::move(out));
   }
@@ -304,7 +306,7 @@ void Node::Impl::handle(const Packet& packet) {
   auto& send_to = fx_->send;
   if (const auto* m = std::get_if<Ping>(&body)) {
     const std::size_t before = send_to.size();
-    swim_.on_ping(packet.from, packet.boot, *m, now_, send_to);
+    swim_.on_ping(packet.from, packet.boot, *m, packet.brief, now_, send_to);
     facts_.on_checksum(packet.from, m->facts_checksum, now_, send_to);
     // It may have come back at an address that nobody knows yet: answer where it asks from, too.
     const bool elsewhere = !packet.address.empty() && packet.address != address_of(packet.from);
@@ -315,7 +317,8 @@ void Node::Impl::handle(const Packet& packet) {
       send_to.push_back(std::move(copy));
     }
   } else if (const auto* a = std::get_if<Ack>(&body)) {
-    swim_.on_ack(packet.from, packet.boot, *a, now_, send_to);
+    swim_.on_ack(packet.from, packet.boot, *a, packet.brief, now_, send_to);
+    if (a->ask != 0) facts_.on_checksum(packet.from, a->facts_checksum, now_, send_to);
   } else if (const auto* r = std::get_if<PingReq>(&body)) {
     swim_.on_ping_req(packet.from, packet.boot, *r, now_, send_to);
   } else if (const auto* n = std::get_if<PingReqAnswer>(&body)) {

@@ -69,6 +69,7 @@ struct Packet {
   std::uint32_t boot = 0;  // of the sender, authenticated
   Address address;         // where it came from
   bool by_name = false;    // bound to the cluster's name only
+  bool brief = false;      // in the short envelope
   Message message;
 };
 

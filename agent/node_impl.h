@@ -56,7 +56,6 @@ class Node::Impl {
   Address address_of(const NodeId& id) const;
   std::string name_of(const NodeId& id) const;
   void send(const NodeId& to, Body body);
-  void push_record();
   void log(LogLevel level, std::string text);
   const NodeId& self() const { return chain.state().self; }
   const Member* own_member() const { return chain.head() ? chain.head()->find(self()) : nullptr; }
@@ -263,8 +262,6 @@ class Node::Impl {
   std::optional<Time> foreign_since_;
   std::string foreign_;
   std::uint64_t acted_epoch_ = 0;
-  NodeRecord published_urgent_;
-  Time published_at_{0};
   bool leaving_ = false;
   std::uint64_t repoints_ = 0;
   std::uint64_t epochs_ = 0;

@@ -13,7 +13,6 @@ constexpr std::int64_t kStartTolerance_s = 2;  // the server's clock minus whole
 constexpr Duration kRecheck = 1s;
 constexpr Duration kLintPeriod = 1s;
 constexpr Duration kAskAgain = 100ms;
-constexpr Duration kPublishPeriod = 1s;  // of positions; everything else is told at once
 constexpr Duration kCaughtUpFresh = 2s;
 constexpr Duration kForeignSettled = 500ms;  // a shutdown looks like a STOP for a moment
 constexpr Duration kLookUrgent = 500ms;
@@ -24,19 +23,6 @@ constexpr std::size_t kMilestones = 64;
 TlsMode tls_of(const std::string& text) {
   if (text == "required") return TlsMode::required;
   return text == "verify_ca" ? TlsMode::verify_ca : TlsMode::off;
-}
-
-// What everybody should know at once if it changes; positions and ages may wait.
-NodeRecord urgent_part(NodeRecord record) {
-  record.version = {};
-  record.executed.clear();
-  record.received.clear();
-  record.purged.clear();
-  record.binlog_file.clear();
-  record.binlog_pos = 0;
-  record.rejoin_in_ms = 0;
-  for (LinkFact& link : record.links) link.heard_ms = link.heard_ms == 0 ? 0 : 1;
-  return record;
 }
 
 }  // namespace
@@ -275,9 +261,8 @@ void Node::Impl::plan_repair() {
 // Carries the plan out, with the head as it is at the end of the step: what is sent to the server leaves after it.
 void Node::Impl::run_repair() {
   if (!has_server() || !server_.up()) return;
-  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(), [](const auto& c) {
-                         return c.command.name == "pause";
-                       });
+  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
+                                                              [](const auto& c) { return c.command.name == "pause"; });
   const bool always = plan_.deed == Deed::stop_link ||
                       (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum()));
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
@@ -514,14 +499,7 @@ void Node::Impl::lint() {
 }
 
 void Node::Impl::publish() {
-  if (own_member() == nullptr) return;
-  NodeRecord record = own_record();
-  NodeRecord urgent = urgent_part(record);
-  if (urgent == published_urgent_ && now_ - published_at_ < kPublishPeriod) return;
-  const bool changed = facts_.publish(std::move(record), now_);
-  published_urgent_ = std::move(urgent);
-  published_at_ = now_;
-  if (changed) push_record();
+  if (own_member() != nullptr) facts_.offer(own_record(), now_, fx_->send);
 }
 
 void Node::Impl::answer_asks() {
@@ -529,12 +507,6 @@ void Node::Impl::answer_asks() {
   facts_.publish(own_record(), now_);
   for (const NodeId& id : asked_by_) send(id, facts_.push());
   asked_by_.clear();
-}
-
-void Node::Impl::push_record() {
-  for (const Member& member : chain.head()->members) {
-    if (member.id != self()) send(member.id, facts_.push());
-  }
 }
 
 void Node::Impl::note_milestone(const NodeId& id, const std::string& executed) {

@@ -563,9 +563,10 @@ void Chain::handle(const NodeId& from, const Pull& m, Time, ChainOut& out) {
   out.send.push_back(std::move(outgoing));
 }
 
-void Chain::on_head(const NodeId& from, const Head& head, Time now, ChainOut& out) {
+void Chain::on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut& out) {
   if (head.epoch == 0) return;
-  if (head_ && head.generation == head_id_.generation && head.epoch == head_id_.epoch && head.hash != head_id_.hash) {
+  const HeadMark own = head_id_;
+  if (head_ && head.generation == own.generation && head.epoch == own.epoch && head.mark != own.mark) {
     broken_ = "config " + std::to_string(head.epoch) + " differs between this node and " + from.str();
     return;
   }

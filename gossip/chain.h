@@ -83,7 +83,7 @@ class Chain {
   std::string formation_conflict() const;
 
   // Any packet's head: pulls what is newer.
-  void on_head(const NodeId& from, const Head& head, Time now, ChainOut& out);
+  void on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut& out);
   // Prepare, Promise, Accept, Accepted, Reject, Decided, Pull, ConfirmHead, HeadConfirmed; others are ignored.
   void on_message(const NodeId& from, const Body& body, Time now, ChainOut& out);
   void tick(Time now, ChainOut& out);

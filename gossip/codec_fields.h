@@ -135,7 +135,6 @@ void fields(A& a, T& x) {
 template <class A, Of<Ping> T>
 void fields(A& a, T& x) {
   a(x.seq);
-  a(x.target);
   a(x.facts_checksum);
   a.list(x.rumours, kRumoursMax);
 }
@@ -143,6 +142,7 @@ void fields(A& a, T& x) {
 template <class A, Of<Ack> T>
 void fields(A& a, T& x) {
   a(x.seq);
+  a(x.ask);
   a(x.facts_checksum);
   a.list(x.rumours, kRumoursMax);
 }
@@ -291,7 +291,7 @@ template <class A, Of<Message> T>
 void fields(A& a, T& x) {
   a(x.head.generation);
   a(x.head.epoch);
-  a(x.head.hash);
+  a(x.head.mark);
   a.one_of(x.body);
 }
 

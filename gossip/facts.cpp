@@ -28,6 +28,19 @@ std::uint64_t share(const NodeId& id, const Stamp& version) {
   return hash;
 }
 
+// What everybody should know at once if it changes; positions and ages may wait.
+NodeRecord urgent_part(NodeRecord record) {
+  record.version = {};
+  record.executed.clear();
+  record.received.clear();
+  record.purged.clear();
+  record.binlog_file.clear();
+  record.binlog_pos = 0;
+  record.rejoin_in_ms = 0;
+  for (LinkFact& link : record.links) link.heard_ms = link.heard_ms == 0 ? 0 : 1;
+  return record;
+}
+
 void send(const NodeId& to, Facts facts, std::vector<Outgoing>& out) {
   out.push_back(Outgoing{to, Address{}, Message{Head{}, std::move(facts)}});
 }
@@ -40,7 +53,7 @@ FactTable::FactTable(NodeId self, std::uint32_t boot, std::uint64_t seed) : self
   entries_[self_];
 }
 
-void FactTable::set_members(const std::vector<NodeId>& members) {
+void FactTable::set_members(const std::vector<NodeId>& members, const std::vector<NodeId>& neighbours) {
   std::map<NodeId, Entry> kept;
   kept[self_] = std::move(entries_[self_]);
   for (const NodeId& id : members) {
@@ -50,6 +63,9 @@ void FactTable::set_members(const std::vector<NodeId>& members) {
     if (known != entries_.end()) entry = std::move(known->second);
   }
   entries_ = std::move(kept);
+  neighbours_.clear();
+  for (const NodeId& id : neighbours)
+    if (id != self_ && entries_.contains(id)) neighbours_.push_back(id);
   const auto forgotten = [this](const auto& item) { return !entries_.contains(item.second); };
   std::erase_if(by_age_, forgotten);
   std::erase_if(hot_, forgotten);
@@ -64,13 +80,13 @@ const NodeRecord* FactTable::last_position(const NodeId& id) const {
   const NodeRecord* newest = find(id);
   if (newest == nullptr || newest->server_id != 0) return newest;
   const auto found = entries_.find(id);
-  return found == entries_.end() || !found->second.last_position ? nullptr : &*found->second.last_position;
+  return found == entries_.end() ? nullptr : found->second.last_position.get();
 }
 
 const NodeRecord* FactTable::find(const NodeId& id) const {
   if (id == self_) return own_.version.seq == 0 ? nullptr : &own_;
   const auto found = entries_.find(id);
-  return found == entries_.end() || !found->second.record ? nullptr : &*found->second.record;
+  return found == entries_.end() ? nullptr : found->second.record.get();
 }
 
 Stamp FactTable::version(const NodeId& id) const {
@@ -94,6 +110,50 @@ bool FactTable::publish(NodeRecord record, Time now) {
   return true;
 }
 
+// With few members each has its period to itself; more of them share a budget.
+Duration FactTable::routine_period() const {
+  return std::max(kRoutinePeriod, kRoutinePeriod * static_cast<Duration::rep>(entries_.size()) /
+                                      static_cast<Duration::rep>(kRoutinePerSecond));
+}
+
+bool FactTable::offer(NodeRecord record, Time now, std::vector<Outgoing>& out) {
+  NodeRecord urgent_now = urgent_part(record);
+  urgent_now.node = self_;
+  const bool urgent = urgent_now != offered_urgent_;
+  if (!urgent && now < routine_due_) return false;
+  const bool changed = publish(std::move(record), now);
+  offered_urgent_ = std::move(urgent_now);
+  routine_due_ = now + routine_period();
+  if (routine_period() > kRoutinePeriod)  // one write reaches all of them at once: they are not to tell it in chorus
+    routine_due_ +=
+        Duration(static_cast<Duration::rep>(random_() % static_cast<std::uint64_t>(routine_period().count()))) -
+        routine_period() / 2;
+  if (!changed) return false;
+  if (entries_.size() - 1 <= kPushMax)
+    push_to(some_others(kPushMax), out);
+  else if (urgent) {
+    push_to(neighbours_, out);
+    push_to(some_others(kPushMax - std::min(kPushMax, neighbours_.size())), out);
+  }
+  return true;
+}
+
+void FactTable::push_to(const std::vector<NodeId>& members, std::vector<Outgoing>& out) const {
+  for (const NodeId& id : members) send(id, push(), out);
+}
+
+// At random, none twice.
+std::vector<NodeId> FactTable::some_others(std::size_t count) {
+  std::vector<NodeId> others;
+  for (const auto& [id, entry] : entries_)
+    if (id != self_) others.push_back(id);
+  count = std::min(count, others.size());
+  for (std::size_t i = 0; i < count && count < others.size(); ++i)
+    std::swap(others[i], others[i + random_() % (others.size() - i)]);
+  others.resize(count);
+  return others;
+}
+
 Facts FactTable::push() const {
   Facts facts;
   if (own_.version.seq != 0) facts.records.push_back(own_);
@@ -115,7 +175,7 @@ bool FactTable::apply(const NodeRecord& record, Time now) {
   if (record.server_id == 0 && entry.record && entry.record->server_id != 0)
     entry.last_position = std::move(entry.record);
   if (record.server_id != 0) entry.last_position.reset();
-  entry.record = record;
+  entry.record = std::make_unique<const NodeRecord>(record);
   learnt(record.node, before, record.version, now);
   return true;
 }
@@ -173,9 +233,9 @@ std::vector<DigestEntry> FactTable::digest() {
 
 // ---------------------------------------------------------------- exchange
 
-void FactTable::on_checksum(const NodeId& from, std::uint64_t checksum, Time now, std::vector<Outgoing>& out) {
+void FactTable::on_checksum(const NodeId& from, std::uint32_t checksum_there, Time now, std::vector<Outgoing>& out) {
   const auto found = entries_.find(from);
-  if (checksum == checksum_ || found == entries_.end() || from == self_) return;
+  if (checksum_there == checksum() || found == entries_.end() || from == self_) return;
   std::optional<Time>& exchanged = found->second.exchanged;
   if (exchanged && now < *exchanged + kExchangeGap) return;
   exchanged = now;
@@ -205,17 +265,11 @@ void FactTable::tick(Time now, std::vector<Outgoing>& out) {
   if (now < spread_due_) return;
   Facts facts{{}, {}, true};
   add_recent(facts.digest, hot_, kDigestMax);
-  std::vector<NodeId> others;
-  for (const auto& [id, entry] : entries_)
-    if (id != self_) others.push_back(id);
-  const std::size_t count = std::min(kFanout, others.size());
-  for (std::size_t i = 0; i < count; ++i) {
-    std::swap(others[i], others[i + random_() % (others.size() - i)]);
-    send(others[i], facts, out);
-  }
+  const std::vector<NodeId> listeners = some_others(kFanout);
+  for (const NodeId& id : listeners) send(id, facts, out);
   for (const DigestEntry& named : facts.digest) {
     Entry& entry = entries_.at(named.node);
-    entry.to_name -= std::min(entry.to_name, count);
+    entry.to_name -= std::min(entry.to_name, listeners.size());
     if (entry.to_name == 0) hot_.erase(entry.learnt);
   }
   spread_due_ = hot_.empty() ? Time::max() : now + kSpreadPeriod;

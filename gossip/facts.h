@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <vector>
@@ -16,7 +17,8 @@
 // and it survives its owner: that is how survivors can say what a dead node had.
 //
 // Three ways for a record to travel, in order of haste:
-//  1. `push`: the owner sends an urgent change to all members directly (the caller does, and decides what is).
+//  1. Push: the owner sends an urgent change to up to kPushMax others directly, its neighbours in the ring first; that
+//     is everybody, but for very large rings.
 //  2. Hot records: who learns a new version NAMES it (a digest, not the record) to kFanout random members every
 //     kSpreadPeriod, about log2(n) + 3 times in all; who lacks it asks for it. A name is 30 bytes, a record a
 //     thousand, so repeating names is cheap. In a ring of up to four only the owner does: it reaches everybody.
@@ -24,6 +26,11 @@
 //     its digest, at most once per member in kExchangeGap. It repairs what the others lost, and fills newcomers.
 // All three speak one language: a digest with want = true is answered by the newer records, one per message so
 // that each fits a datagram where it can, and by a digest of what the answerer lacks.
+//
+// What changes all the time (positions, ages) is routine: a member publishes it once in kRoutinePeriod at most, and in a
+// large ring less often, so that all members together publish kRoutinePerSecond versions a second, at random times. Each costs
+// every member the same (a record, about log2(n) names), so what gossip costs a member does not grow with the ring.
+// Urgent changes wait for nothing.
 //
 // A digest names at most kDigestMax members, so that it fits one datagram. With more members, half of it are
 // the versions learnt last, and the rest goes round all members in turn. A member of which nothing is known is
@@ -34,7 +41,7 @@
 //  - nobody's word about my own record counts. A version of it that I did not make shows that two hold my id
 //    (cloned machine, restored state directory): see `cloned`;
 //  - records are kept of members only;
-//  - equal checksums mean equal versions everywhere, but for an accident of 2^-64.
+//  - equal checksums mean equal versions everywhere, but for an accident of 2^-32 that the next change ends.
 //
 // Units: Time and Duration are microseconds on the reader's own clock. Errors: none; what makes no sense is
 // ignored.
@@ -46,11 +53,15 @@ class FactTable {
   static constexpr std::size_t kFanout = 3;
   static constexpr Duration kSpreadPeriod = 200ms;
   static constexpr Duration kExchangeGap = 300ms;
+  static constexpr std::size_t kPushMax = 32;
+  static constexpr Duration kRoutinePeriod = 1s;
+  static constexpr std::size_t kRoutinePerSecond = 16;
 
   FactTable(NodeId self, std::uint32_t boot, std::uint64_t seed);
 
-  // The members of the head config; self may be among them. Records of others are forgotten.
-  void set_members(const std::vector<NodeId>& members);
+  // The members of the head config; self may be among them. Records of others are forgotten. `neighbours` hear urgent
+  // news first.
+  void set_members(const std::vector<NodeId>& members, const std::vector<NodeId>& neighbours = {});
 
   // The own record as last published; version.seq == 0 before the first time.
   const NodeRecord& own() const { return own_; }
@@ -59,8 +70,12 @@ class FactTable {
   // not, the version stays.
   bool publish(NodeRecord record, Time now);
 
-  // The own record for everybody, at once: the caller sends it to all members. Empty before the first
-  // publish.
+  // What the own record would say now: published if something urgent has changed, or if something has and its routine
+  // time has come; and sent to those who are told directly. Returns whether it was published.
+  bool offer(NodeRecord record, Time now, std::vector<Outgoing>& out);
+  Duration routine_period() const;
+
+  // The own record, for somebody who asked for it. Empty before the first publish.
   Facts push() const;
 
   // A record that came along with something else (Hello). Returns whether it was newer than what was known.
@@ -69,8 +84,8 @@ class FactTable {
   // A Facts message. Returns the members whose record became newer. Answers, if any, are appended to `out`.
   std::vector<NodeId> on_facts(const NodeId& from, const Facts& facts, Time now, std::vector<Outgoing>& out);
 
-  // The checksum in a Ping (not that of an Ack: one side starting the exchange is enough).
-  void on_checksum(const NodeId& from, std::uint64_t checksum, Time now, std::vector<Outgoing>& out);
+  // The checksum in a Ping, or in an Ack that asks back (one side starting the exchange is enough).
+  void on_checksum(const NodeId& from, std::uint32_t checksum_there, Time now, std::vector<Outgoing>& out);
 
   // Names hot records to a few others. `next_due` is Time::max() while nothing is hot.
   void tick(Time now, std::vector<Outgoing>& out);
@@ -84,7 +99,7 @@ class FactTable {
   // When the newest version was learnt, on this node's clock.
   std::optional<Time> received_at(const NodeId& id) const;
 
-  std::uint64_t checksum() const { return checksum_; }
+  std::uint32_t checksum() const { return static_cast<std::uint32_t>(checksum_ >> 32U); }
   // The next digest; with more than kDigestMax members each call goes on where the last one ended.
   std::vector<DigestEntry> digest();
 
@@ -93,8 +108,8 @@ class FactTable {
 
  private:
   struct Entry {
-    std::optional<NodeRecord> record;
-    std::optional<NodeRecord> last_position;  // an older record, if the newest knows nothing of its server
+    std::unique_ptr<const NodeRecord> record;
+    std::unique_ptr<const NodeRecord> last_position;  // an older record, if the newest knows nothing of its server
     Time received{};
     std::size_t to_name = 0;        // how often the version is still to be named to others; 0: not hot
     std::uint64_t learnt = 0;       // orders versions by when they were learnt; 0: none
@@ -107,10 +122,15 @@ class FactTable {
   void add_recent(std::vector<DigestEntry>& digest, const std::map<std::uint64_t, NodeId>& by_age,
                   std::size_t limit) const;
   std::size_t names(const NodeId& owner) const;
+  void push_to(const std::vector<NodeId>& members, std::vector<Outgoing>& out) const;
+  std::vector<NodeId> some_others(std::size_t count);
 
   NodeId self_;
   std::mt19937_64 random_;
   NodeRecord own_;
+  NodeRecord offered_urgent_;  // the urgent part of what was last published
+  Time routine_due_{};
+  std::vector<NodeId> neighbours_;
   std::map<NodeId, Entry> entries_;         // every member, self included
   std::map<std::uint64_t, NodeId> by_age_;  // Entry::learnt -> member
   std::map<std::uint64_t, NodeId> hot_;     // the same, those still to be named

@@ -21,14 +21,30 @@ struct Stamp {
   auto operator<=>(const Stamp&) const = default;
 };
 
-// Where a node's chain of configs stands. Every packet carries it; the lower side pulls what it lacks.
+// Where a node's chain of configs stands.
 struct Head {
   std::uint32_t generation = 0;
   std::uint64_t epoch = 0;
   Hash hash{};
   bool operator==(const Head&) const = default;
 };
-inline bool behind(const Head& a, const Head& b) {
+
+// The same in every packet, so that the lower side pulls what it lacks. Most packets are pings, so of the hash only the
+// first four bytes travel: enough to tell that two chains have parted. Whoever acts on a head asks for it whole first
+// (ConfirmHead, Prepare).
+struct HeadMark {
+  std::uint32_t generation = 0;
+  std::uint64_t epoch = 0;
+  std::uint32_t mark = 0;
+  HeadMark() = default;
+  HeadMark(const Head& head)  // NOLINT(google-explicit-constructor): a head shortened
+      : generation(head.generation), epoch(head.epoch) {
+    for (std::size_t i = 0; i < sizeof mark; ++i) mark = mark << 8U | head.hash[i];
+  }
+  bool operator==(const HeadMark&) const = default;
+};
+
+inline bool behind(const HeadMark& a, const HeadMark& b) {
   return a.generation != b.generation ? a.generation < b.generation : a.epoch < b.epoch;
 }
 
@@ -160,14 +176,14 @@ struct Rumour {
 
 struct Ping {
   std::uint64_t seq = 0;
-  NodeId target;                     // nil before the cluster is formed
-  std::uint64_t facts_checksum = 0;  // of the sender's digest; if it differs the answer brings the digest
+  std::uint32_t facts_checksum = 0;  // of the sender's digest; if it differs the answer brings the digest
   std::vector<Rumour> rumours;
   bool operator==(const Ping&) const = default;
 };
 struct Ack {
   std::uint64_t seq = 0;
-  std::uint64_t facts_checksum = 0;
+  std::uint64_t ask = 0;             // not 0: the answerer asks back, as a ping of this number would
+  std::uint32_t facts_checksum = 0;  // then as in a ping, else 0
   std::vector<Rumour> rumours;
   bool operator==(const Ack&) const = default;
 };
@@ -347,7 +363,7 @@ using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, P
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {
-  Head head;  // of the sender
+  HeadMark head;  // of the sender
   Body body;
   bool operator==(const Message&) const = default;
 };
@@ -358,6 +374,7 @@ struct Outgoing {
   Address address;  // empty: the address known for `to`
   Message message;
   bool by_name = false;  // bound to the cluster's name only: for those who have no config yet
+  bool brief = false;    // its receiver has opened a packet of this life of mine: the short envelope will do
   bool operator==(const Outgoing&) const = default;
 };
 

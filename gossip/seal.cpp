@@ -13,6 +13,7 @@ namespace ringagent {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kBriefVersion = 2;
 
 static_assert(kKeyBytes == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 static_assert(kSealTagBytes == crypto_aead_xchacha20poly1305_ietf_ABYTES);
@@ -144,6 +145,8 @@ const char* to_string(Refusal refusal) {
       return "reflected";
     case Refusal::clone:
       return "clone";
+    case Refusal::unknown_hint:
+      return "unknown_hint";
   }
   std::abort();
 }
@@ -158,12 +161,30 @@ struct Sealer::Header {
   std::uint64_t counter = 0;
 
   std::string bytes() const {
+    std::string out = without_counter();
+    append_number(out, counter, 8);
+    return out;
+  }
+
+  // What a sender has in common with itself until it restarts or takes another key or cluster, in four bytes.
+  std::uint32_t hint() const {
+    const auto hash = blake2b<16>(without_counter());
+    return static_cast<std::uint32_t>(number_at({reinterpret_cast<const char*>(hash.data()), 4}, 0, 4));
+  }
+
+  std::string brief() const {
+    std::string out(1, static_cast<char>(kBriefVersion));
+    append_number(out, hint(), 4);
+    append_number(out, counter & 0xFFFFFFFFU, 4);
+    return out;
+  }
+
+  std::string without_counter() const {
     std::string out(1, static_cast<char>(kVersion));
     append(out, key);
     append(out, cluster.bytes);
     append(out, sender.bytes);
     append_number(out, boot, 4);
-    append_number(out, counter, 8);
     return out;
   }
 
@@ -187,36 +208,52 @@ Sealer::Sealer(const NodeId& self, std::uint32_t boot, std::uint64_t first_count
       next_(first_),
       keys_(std::move(keys)) {}
 
-std::string Sealer::seal(const ClusterId& cluster, std::string_view body) {
+std::string Sealer::seal(const ClusterId& cluster, std::string_view body, bool brief) {
   if (next_ == ~std::uint64_t{0}) std::abort();  // the next packet would use a nonce again
   const KeyId key = keys_.is_insecure() ? KeyId{} : keys_.primary().id;
-  std::string packet = Header{key, cluster, self_, boot_, next_++}.bytes();
-  if (keys_.is_insecure()) {
-    packet.append(body);
-    return packet.append(checksum(packet));
-  }
-  const Nonce once = nonce(packet);
-  packet.resize(kSealBytes + body.size());
-  crypto_aead_xchacha20poly1305_ietf_encrypt(data(packet) + kSealHeaderBytes, nullptr, data(body), body.size(),
-                                             data(packet), kSealHeaderBytes, nullptr, once.data(),
+  const Header header{key, cluster, self_, boot_, next_++};
+  const std::string whole = header.bytes();
+  std::string packet = brief ? header.brief() : whole;
+  if (keys_.is_insecure()) return packet.append(body).append(checksum(std::string(whole).append(body)));
+  const std::size_t start = packet.size();
+  packet.resize(start + body.size() + kSealTagBytes);
+  crypto_aead_xchacha20poly1305_ietf_encrypt(data(packet) + start, nullptr, data(body), body.size(),
+                                             data(std::string_view(whole)), whole.size(), nullptr, nonce(whole).data(),
                                              keys_.primary().bytes.data());
   return packet;
 }
 
-tl::expected<std::string, Refusal> Sealer::authenticate(std::string_view packet, const Header& header) const {
-  const std::string_view sealed = packet.substr(kSealHeaderBytes);
+// The header of a packet, which may be a lie. A short one is completed from what is remembered of its sender.
+std::optional<Sealer::Header> Sealer::header_of(std::string_view packet) const {
+  if (packet.empty() || static_cast<std::uint8_t>(packet[0]) != kBriefVersion) return Header::parse(packet);
+  if (packet.size() < kBriefBytes) return std::nullopt;
+  const auto known = hints_.find(static_cast<std::uint32_t>(number_at(packet, 1, 4)));
+  if (known == hints_.end()) return Header{};  // of nobody
+  const Window& window = windows_.at(known->second);
+  constexpr std::uint64_t low_bits = 0xFFFFFFFF;
+  const std::uint64_t low = number_at(packet, 5, 4);
+  std::uint64_t counter = (window.highest & ~low_bits) | low;
+  if (counter > window.highest && counter - window.highest > low_bits / 2 && counter > low_bits)
+    counter -= low_bits + 1;
+  else if (window.highest > counter && window.highest - counter > low_bits / 2)
+    counter += low_bits + 1;
+  return Header{window.key, window.cluster, known->second, window.boot, counter};
+}
+
+tl::expected<std::string, Refusal> Sealer::authenticate(std::string_view sealed, const Header& header) const {
+  const std::string whole = header.bytes();
   const std::size_t size = sealed.size() - kSealTagBytes;
   if (keys_.is_insecure() && header.key == KeyId{}) {
-    if (checksum(packet.substr(0, kSealHeaderBytes + size)) != sealed.substr(size))
+    if (checksum(std::string(whole).append(sealed.substr(0, size))) != sealed.substr(size))
       return tl::unexpected(Refusal::forged);
     return std::string(sealed.substr(0, size));
   }
   const Key* key = keys_.find(header.key);
   if (key == nullptr) return tl::unexpected(Refusal::unknown_key);
   std::string body(size, '\0');
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-          data(body), nullptr, nullptr, data(sealed), sealed.size(), data(packet), kSealHeaderBytes,
-          nonce(packet.substr(0, kSealHeaderBytes)).data(), key->bytes.data()) != 0) {
+  if (crypto_aead_xchacha20poly1305_ietf_decrypt(data(body), nullptr, nullptr, data(sealed), sealed.size(),
+                                                 data(std::string_view(whole)), whole.size(), nonce(whole).data(),
+                                                 key->bytes.data()) != 0) {
     return tl::unexpected(Refusal::forged);
   }
   return body;
@@ -231,11 +268,17 @@ tl::expected<void, Refusal> Sealer::admit(const Header& header) {
   auto at = windows_.find(header.sender);
   if (at == windows_.end()) {
     if (windows_.size() == kSendersMax) return tl::unexpected(Refusal::too_many_senders);
-    at = windows_.emplace(header.sender, Window{header.boot, header.counter, {}}).first;
+    at = windows_.emplace(header.sender, Window{}).first;
+    at->second.boot = header.boot;
+    at->second.highest = header.counter;
   }
   Window& window = at->second;
   if (header.boot < window.boot) return tl::unexpected(Refusal::old_boot);
-  if (header.boot > window.boot) window = Window{header.boot, header.counter, {}};
+  if (header.boot > window.boot) {
+    window.boot = header.boot;
+    window.highest = header.counter;
+    window.seen = {};
+  }
 
   const auto word = [&](std::uint64_t counter) -> std::uint64_t& { return window.seen[counter % kReplayWindow / 64]; };
   const auto bit = [](std::uint64_t counter) { return std::uint64_t{1} << (counter % 64); };
@@ -254,15 +297,29 @@ tl::expected<void, Refusal> Sealer::admit(const Header& header) {
 }
 
 tl::expected<Opened, Refusal> Sealer::open(std::string_view packet, std::span<const ClusterId> accepted) {
-  const std::optional<Header> header = Header::parse(packet);
+  const std::optional<Header> header = header_of(packet);
   if (!header) return tl::unexpected(Refusal::malformed);
+  if (header->sender.nil()) return tl::unexpected(Refusal::unknown_hint);
   if (std::find(accepted.begin(), accepted.end(), header->cluster) == accepted.end()) {
     return tl::unexpected(Refusal::unknown_cluster);
   }
-  auto body = authenticate(packet, *header);
+  const bool brief = static_cast<std::uint8_t>(packet[0]) == kBriefVersion;
+  auto body = authenticate(packet.substr(brief ? kBriefHeaderBytes : kSealHeaderBytes), *header);
   if (!body) return tl::unexpected(body.error());
   if (const auto admitted = admit(*header); !admitted) return tl::unexpected(admitted.error());
-  return Opened{header->sender, header->boot, header->cluster, std::move(*body)};
+  if (!brief) remember(*header);
+  return Opened{header->sender, header->boot, header->cluster, brief, std::move(*body)};
+}
+
+// Whose short envelopes bear which hint, learnt from long ones that were opened.
+void Sealer::remember(const Header& header) {
+  Window& window = windows_.at(header.sender);
+  const std::uint32_t hint = header.hint();
+  if (const auto old = hints_.find(window.hint); old != hints_.end() && old->second == header.sender) hints_.erase(old);
+  window.hint = hint;
+  window.key = header.key;
+  window.cluster = header.cluster;
+  hints_[hint] = header.sender;
 }
 
 }  // namespace ringagent

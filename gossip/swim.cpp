@@ -21,7 +21,7 @@ std::uint32_t clamp_jump(std::uint32_t known, std::uint32_t claimed) {
 }  // namespace
 
 Swim::Swim(NodeId self, std::uint32_t boot, std::uint64_t seed, SwimSettings settings)
-    : self_(self), settings_(settings), random_(seed), own_{boot, 0}, seq_(random_()) {}
+    : self_(self), settings_(settings), random_(seed), own_{boot, 0}, seq_(random_() >> 33U) {}
 
 // ---------------------------------------------------------------- members
 
@@ -54,7 +54,7 @@ void Swim::set_members(const std::vector<SwimPeer>& members, Time now) {
   order_.clear();
   busy_.clear();
   alive_ = 0;
-  for (const auto& [id, peer] : peers_) {
+  for (auto& [id, peer] : peers_) {
     order_.push_back(id);
     note_timer(peer);
     if (peer.state == Liveness::alive) ++alive_;
@@ -81,11 +81,11 @@ void Swim::set_state(Peer& peer, Liveness state) {
 }
 
 // Keeps `busy_` right: whoever has a timer of its own is in it.
-void Swim::note_timer(const Peer& peer) {
+void Swim::note_timer(Peer& peer) {
   if (peer_due(peer) == Time::max())
     busy_.erase(peer.id);
   else
-    busy_.insert(peer.id);
+    busy_.emplace(peer.id, &peer);
 }
 
 // ---------------------------------------------------------------- how long to wait
@@ -133,7 +133,8 @@ bool Swim::wants_helpers(const Peer& peer) const {
 
 // ---------------------------------------------------------------- one doubt from its start to its end
 
-void Swim::send_ping(Peer& peer, Time now, Out& out) {
+// A question goes out, in a ping or in an answer: its number.
+std::uint64_t Swim::ask(Peer& peer, Time now) {
   std::erase_if(peer.flights, [&](const Flight& flight) { return flight.sent + settings_.silence < now; });
   if (peer.flights.size() == kFlightsMax) peer.flights.erase(peer.flights.begin());
   peer.flights.push_back(Flight{++seq_, now});
@@ -142,7 +143,32 @@ void Swim::send_ping(Peer& peer, Time now, Out& out) {
   if (!peer.unanswered) peer.unanswered = now;
   if (!peer.doubt && !gone_from(peer.state)) peer.doubt = now;
   note_timer(peer);
-  send(peer.id, Ping{peer.flights.back().seq, peer.id, facts_checksum_, rumours_for(peer)}, out);
+  return seq_;
+}
+
+void Swim::send_ping(Peer& peer, Time now, Out& out) {
+  const bool brief = !peer.unanswered && peer.last_answer && peer.met == peer.incarnation.boot;
+  const std::uint64_t seq = ask(peer, now);
+  send(peer.id, Ping{seq, facts_checksum_, rumours_for(peer)}, out);
+  out.back().brief = brief;
+}
+
+void Swim::send_ack(Peer& peer, std::uint64_t seq, bool asks, bool brief, Time now, Out& out) {
+  Ack ack{seq, 0, 0, rumours_for(peer)};
+  if (asks) {
+    ack.ask = ask(peer, now);
+    ack.facts_checksum = facts_checksum_;
+    peer.next_regular = now + settings_.probe_period;
+    note_timer(peer);
+  }
+  send(peer.id, std::move(ack), out);
+  out.back().brief = brief;
+}
+
+// It has asked me, and I would ask it before long.
+bool Swim::asks_back(const Peer& peer, Time now) const {
+  return peer.neighbour && peer.state == Liveness::alive && !peer.unanswered &&
+         peer.last_ping + settings_.probe_period / 2 <= now;
 }
 
 // A ping out of turn, unless one went out within `gap`.
@@ -230,8 +256,9 @@ void Swim::tick(Time now, Out& out) {
   if (gone_) return;
   tick_rounds(now, out);
   tick_relays(now, out);
-  const std::vector<NodeId> busy(busy_.begin(), busy_.end());
-  for (const NodeId& id : busy) tick_peer(*find(id), now, out);
+  std::vector<Peer*> busy;
+  for (const auto& [id, peer] : busy_) busy.push_back(peer);
+  for (Peer* peer : busy) tick_peer(*peer, now, out);
 }
 
 void Swim::tick_peer(Peer& peer, Time now, Out& out) {
@@ -243,8 +270,7 @@ void Swim::tick_peer(Peer& peer, Time now, Out& out) {
   const bool regular = peer.neighbour && now >= peer.next_regular;
   const bool again = peer.doubt && now >= peer.last_ping + retry(peer);
   const bool unfinished = peer.unanswered && !peer.doubt && now >= peer.last_ping + settings_.probe_period;
-  if (regular)
-    peer.next_regular = std::max(peer.next_regular + settings_.probe_period, now + settings_.probe_period / 2);
+  if (regular) peer.next_regular = now + settings_.probe_period * 79 / 80 - random_below(settings_.probe_period / 25);
   if (regular || again || unfinished) send_ping(peer, now, out);
   if (again && peer.state == Liveness::suspect && peer.last_answer && peer.tries % 2 == 0) ask_helpers(peer, 1, out);
   note_timer(peer);
@@ -299,7 +325,7 @@ Time Swim::next_due() const {
   Time due = std::min(round_due_, dead_due_);
   if (!sweep_.empty()) due = std::min(due, sweep_due_);
   for (const Relay& relay : relays_) due = std::min(due, relay.until);
-  for (const NodeId& id : busy_) due = std::min(due, peer_due(*find(id)));
+  for (const auto& [id, peer] : busy_) due = std::min(due, peer_due(*peer));
   return due;
 }
 
@@ -339,15 +365,14 @@ void Swim::know(Peer& peer, Incarnation incarnation) {
   peer.accusation.reset();
 }
 
-void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Time now, Out& out) {
-  if (!ping.target.nil() && ping.target != self_) return;
+void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, bool brief, Time now, Out& out) {
   const Peer* known = find(from);
   const bool restarted = known && boot > known->incarnation.boot;
   Peer* sender = admit(from, boot);
   if (!sender) return;
   Peer& peer = *sender;
   hear(from, ping.rumours, now, out);
-  send(from, Ack{ping.seq, facts_checksum_, rumours_for(peer)}, out);
+  send_ack(peer, ping.seq, !restarted && asks_back(peer, now), brief, now, out);
   const bool doubted = peer.unanswered || peer.state == Liveness::suspect || peer.state == Liveness::dead;
   if (restarted && peer.last_answer)
     look(peer, Duration::zero(), now, out);
@@ -355,7 +380,7 @@ void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Tim
     look(peer, base_timeout(peer) / 2, now, out);
 }
 
-void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, Out& out) {
+void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, bool brief, Time now, Out& out) {
   Peer* sender = admit(from, boot);
   if (!sender) return;
   Peer& peer = *sender;
@@ -364,6 +389,7 @@ void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time n
   if (found != peer.flights.end() && found->sent + settings_.silence >= now) {
     const Flight flight = *found;
     answered(peer, flight, now);
+    peer.met = boot;
     std::erase_if(relays_, [&](const Relay& relay) {
       if (relay.target != from || flight.sent + base_timeout(peer) < relay.since) return false;
       send(relay.asker, PingReqAnswer{relay.request, relay.target, true}, out);
@@ -371,6 +397,7 @@ void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time n
     });
   }
   hear(from, ack.rumours, now, out);
+  if (ack.ask != 0) send_ack(peer, ack.ask, false, brief, now, out);
 }
 
 void Swim::on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& request, Time now, Out& out) {
@@ -405,7 +432,7 @@ void Swim::probe_now(const NodeId& id, Time now, Out& out) {
 
 void Swim::leave(Out& out) {
   const Rumour farewell{self_, Liveness::left, own_, self_};
-  for (const auto& [id, peer] : peers_) send(id, Ping{++seq_, id, facts_checksum_, {farewell}}, out);
+  for (const auto& [id, peer] : peers_) send(id, Ping{++seq_, facts_checksum_, {farewell}}, out);
   gone_ = true;
 }
 

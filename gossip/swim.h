@@ -54,7 +54,12 @@
 // slow node doubts itself first.
 //
 // Cost at rest, whatever the number of members: two neighbours every probe_period, one more member every
-// round_period, and their answers: 12 packets/s sent by each node with the defaults.
+// round_period, and their answers. Neighbours ask each other, so whoever is asked and would soon have asked itself asks
+// back in its answer: three packets where two exchanges take four, about 10 packets/s sent by each node with the
+// defaults. The regular period is a little shorter than probe_period and random, so that one of the two comes first.
+//
+// Short envelopes (seal.h): a ping goes out in one if its receiver has answered in its present life and nothing is
+// unanswered; the answer takes the form of the question. So whoever has forgotten me is asked at length at the second try.
 //
 // Units: Duration and Time are microseconds. Errors: none; a packet that makes no sense is ignored.
 namespace ringagent {
@@ -91,13 +96,15 @@ class Swim {
   // `boot` is the durable boot counter; `seed` feeds shuffles, the choice of helpers and the first sequence
   // number.
   Swim(NodeId self, std::uint32_t boot, std::uint64_t seed, SwimSettings settings = {});
+  Swim(Swim&&) = default;  // a copy's timers would be those of the original
+  Swim& operator=(Swim&&) = default;
 
   // The members of the head config; self may be among them. Who was known keeps its state, who is new is
   // looked at, who is gone is forgotten.
   void set_members(const std::vector<SwimPeer>& members, Time now);
 
   // Opaque luggage: the checksum of the fact table, put into every ping and ack from now on.
-  void carry(std::uint64_t facts_checksum) { facts_checksum_ = facts_checksum; }
+  void carry(std::uint32_t facts_checksum) { facts_checksum_ = facts_checksum; }
 
   // Sends what is due. Call it at `next_due` or any time earlier or later. `message.head` is left to the
   // caller.
@@ -105,8 +112,10 @@ class Swim {
   Time next_due() const;
 
   // Packets from members; `boot` is that of the sealed header. Strangers get no answer.
-  void on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, Time now, std::vector<Outgoing>& out);
-  void on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, std::vector<Outgoing>& out);
+  // `brief`: in the short envelope.
+  void on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, bool brief, Time now,
+               std::vector<Outgoing>& out);
+  void on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, bool brief, Time now, std::vector<Outgoing>& out);
   void on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& request, Time now,
                    std::vector<Outgoing>& out);
   void on_ping_req_answer(const NodeId& from, std::uint32_t boot, const PingReqAnswer& answer, Time now,
@@ -156,6 +165,7 @@ class Swim {
     Liveness state = Liveness::suspect;
     Incarnation incarnation;
     std::optional<Time> last_answer;
+    std::uint32_t met = 0;  // the life (boot) in which it last answered: it can open short envelopes
     Duration rtt{};
     std::vector<Flight> flights;     // sent after the newest answered one, oldest first
     std::optional<Time> unanswered;  // the first of them, even when it is no longer waited for
@@ -183,7 +193,7 @@ class Swim {
   Peer* find(const NodeId& id);
   const Peer* find(const NodeId& id) const;
   void set_state(Peer& peer, Liveness state);
-  void note_timer(const Peer& peer);
+  void note_timer(Peer& peer);
 
   Duration base_timeout(const Peer& peer) const;
   Duration timeout(const Peer& peer) const;
@@ -192,7 +202,10 @@ class Swim {
   Time peer_due(const Peer& peer) const;
   bool wants_helpers(const Peer& peer) const;
 
+  std::uint64_t ask(Peer& peer, Time now);
   void send_ping(Peer& peer, Time now, Out& out);
+  void send_ack(Peer& peer, std::uint64_t seq, bool asks, bool brief, Time now, Out& out);
+  bool asks_back(const Peer& peer, Time now) const;
   void look(Peer& peer, Duration gap, Time now, Out& out);
   void look_prompted(Peer& peer, Time now, Out& out);
   void ask_helpers(Peer& peer, std::size_t count, Out& out);
@@ -226,9 +239,9 @@ class Swim {
   std::mt19937_64 random_;
   Incarnation own_;
   std::map<NodeId, Peer> peers_;
-  std::set<NodeId> busy_;      // neighbours and members in doubt: those that have a timer
-  std::vector<NodeId> order_;  // all peers, shuffled anew at each turn of the round-robin
-  std::vector<NodeId> sweep_;  // new members, still to be pinged for the first time
+  std::map<NodeId, Peer*> busy_;  // neighbours and members in doubt: those that have a timer
+  std::vector<NodeId> order_;     // all peers, shuffled anew at each turn of the round-robin
+  std::vector<NodeId> sweep_;     // new members, still to be pinged for the first time
   std::size_t round_position_ = 0;
   Time round_due_{};
   Time dead_due_{};
@@ -238,7 +251,7 @@ class Swim {
   RumourQueue rumours_;
   std::vector<LivenessChange> changes_;
   std::uint64_t seq_ = 0;
-  std::uint64_t facts_checksum_ = 0;
+  std::uint32_t facts_checksum_ = 0;
   int awareness_ = 0;
   bool gone_ = false;
   std::optional<std::uint32_t> outlived_by_;

@@ -41,7 +41,8 @@ World::World(WorldOptions options)
     host.settings.gossip = {address_host(i), kGossipPort};
     host.settings.mysql = {address_host(i), kMysqlPort};
     host.settings.peers = peers;
-    if (const auto role = options_.roles.find(host.name); role != options_.roles.end()) host.settings.role = role->second;
+    if (const auto role = options_.roles.find(host.name); role != options_.roles.end())
+      host.settings.role = role->second;
     host.disk.self = fresh_id();
     host.server = std::make_unique<ModelServer>(static_cast<Surroundings&>(*this), host.name, host.settings.mysql,
                                                 static_cast<std::uint32_t>(i + 1), options_.flavor);
@@ -296,7 +297,8 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
   if (to == nullptr || !reaches(host, *to, Net::agents)) return;
   // What is sealed for one cluster can be opened by nobody else; what is bound to the name, by all who share it.
   const ClusterId cluster = outgoing.by_name ? ClusterId{} : host.node->cluster_id();
-  Packet packet{host.disk.self, host.disk.boot, host.settings.gossip, outgoing.by_name, outgoing.message};
+  Packet packet{host.disk.self,   host.disk.boot, host.settings.gossip,
+                outgoing.by_name, outgoing.brief, outgoing.message};
   for (int copy = chance(twice) ? 2 : 1; copy > 0; --copy) {
     if (chance(loss)) continue;
     Duration takes = wait + between(options_.packet_least, options_.packet_most);
@@ -304,6 +306,9 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
     after(takes, [this, &host, to, packet, cluster] {
       if (!to->node || !reaches(host, *to, Net::agents)) return;
       if (!packet.by_name && to->node->cluster_id() != cluster) return;
+      const std::pair sender{packet.from, packet.boot};
+      if (packet.brief && !to->met.contains(sender)) return;
+      to->met.insert(sender);
       if (now_ >= to->paused_until) checker_.heard(to->name, packet.from, now_);
       deliver(*to, packet, to->life);
     });
@@ -471,6 +476,7 @@ void World::start_agent(const std::string& name) {
   ++h.life;
   h.paused_until = Time{0};
   h.held.clear();
+  h.met.clear();
   h.crashes = false;
   h.watched_start = 0;
   h.tick_at = Time::max();

@@ -29,7 +29,7 @@ struct WorldOptions {
   std::vector<std::string> names;
   std::uint64_t seed = 1;
   Flavor flavor = Flavor::mariadb;
-  NodeSettings settings;  // what is common to all agents; names, addresses and [ring] initial are filled in
+  NodeSettings settings;              // what is common to all agents; names, addresses and [ring] initial are filled in
   std::map<std::string, Role> roles;  // by name, of those that are no ring members
   Duration packet_least = 200us;
   Duration packet_most = 600us;
@@ -140,9 +140,10 @@ class World : private Surroundings {
     std::uint64_t tick_token = 0;
     Time paused_until{0};
     Time paused_at{0};
-    std::deque<Event> held;        // what arrived while it was paused
-    bool wiped = false;            // its agent has lost its state once
-    bool crashes = false;          // in its next step
+    std::deque<Event> held;                          // what arrived while it was paused
+    std::set<std::pair<NodeId, std::uint32_t>> met;  // whose short envelopes, of which life, its agent can open
+    bool wiped = false;                              // its agent has lost its state once
+    bool crashes = false;                            // in its next step
     Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
     Time out_since = Time::max();  // by its own disk, its agent running all the while
     bool left = false;             // in good order: what it wrote has reached the others

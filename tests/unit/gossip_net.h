@@ -9,12 +9,15 @@
 #include <random>
 #include <vector>
 
+#include "gossip/codec.h"
 #include "gossip/facts.h"
+#include "gossip/seal.h"
 #include "gossip/swim.h"
 
 // A tiny deterministic network for the stories about gossip: hosts in a ring, each with membership and facts,
 // in virtual time. Packets may be lost, doubled, delayed; hosts may die, pause and restart; any direction may
-// be cut.
+// be cut. A packet counts as long as it is when encoded and sealed; a short envelope is only opened by who has opened a
+// long one of the same life before.
 namespace ringagent {
 
 inline NodeId node_id(std::size_t i) {
@@ -47,17 +50,19 @@ class Net {
     std::uint32_t boot;
     bool up = true;
     Time paused_until{};
-    std::uint64_t packets = 0;  // sent
-    std::uint64_t bytes = 0;    // the same, as estimated below
+    std::uint64_t packets = 0;       // sent
+    std::uint64_t bytes = 0;         // the same, sealed
+    std::vector<std::uint32_t> met;  // the life of each other whose short envelopes it can open
     std::vector<LivenessChange> changes;
     std::vector<Time> changed_at;
-    std::map<NodeId, std::vector<Time>> pings;  // when it pinged whom
+    std::map<NodeId, std::vector<Time>> pings;  // when it asked whom, by a ping or in an answer
   };
 
   NetFaults faults;
   std::function<bool(std::size_t from, std::size_t to)> cut = [](std::size_t, std::size_t) { return false; };
   std::function<Duration(std::size_t from, std::size_t to)> late = [](std::size_t, std::size_t) { return 0us; };
   std::function<void(std::size_t from, std::size_t to, const Body&)> watch;
+  bool remember_pings = true;
   Time now = 1s;
 
   explicit Net(std::size_t n, std::uint64_t seed = 1, SwimSettings settings = {})
@@ -151,6 +156,7 @@ class Net {
     std::size_t to = 0;
     std::size_t from = 0;
     std::uint32_t boot = 0;
+    bool brief = false;
     std::shared_ptr<const Body> body;  // none: a timer
     bool operator<(const Event& other) const { return at != other.at ? at > other.at : order > other.order; }
   };
@@ -160,12 +166,13 @@ class Net {
                 FactTable(node_id(i), boot, seed_ * 7919 + i * 17 + boot), boot);
   }
   void set_members(std::size_t i) {
+    hosts_[i].met.resize(size());
     hosts_[i].swim.set_members(ring_peers(i, size()), now);
     std::vector<NodeId> ids;
     for (std::size_t m = 0; m < size(); ++m) ids.push_back(node_id(m));
-    hosts_[i].facts.set_members(ids);
+    hosts_[i].facts.set_members(ids, {node_id((i + 1) % size()), node_id((i + size() - 1) % size())});
   }
-  void wake(std::size_t i, Time at) { events_.push(Event{at, ++order_, i, i, 0, nullptr}); }
+  void wake(std::size_t i, Time at) { events_.push(Event{at, ++order_, i, i, 0, false, nullptr}); }
 
   void step(const Event& event) {
     Host& host = hosts_[event.to];
@@ -189,11 +196,14 @@ class Net {
   }
   void receive(Host& host, const Event& event, std::vector<Outgoing>& out) {
     const NodeId from = node_id(event.from);
+    if (event.brief && host.met[event.from] != event.boot) return;
+    host.met[event.from] = std::max(host.met[event.from], event.boot);
     if (const auto* ping = std::get_if<Ping>(&*event.body)) {
-      host.swim.on_ping(from, event.boot, *ping, now, out);
+      host.swim.on_ping(from, event.boot, *ping, event.brief, now, out);
       host.facts.on_checksum(from, ping->facts_checksum, now, out);
     } else if (const auto* ack = std::get_if<Ack>(&*event.body)) {
-      host.swim.on_ack(from, event.boot, *ack, now, out);
+      host.swim.on_ack(from, event.boot, *ack, event.brief, now, out);
+      if (ack->ask != 0) host.facts.on_checksum(from, ack->facts_checksum, now, out);
     } else if (const auto* request = std::get_if<PingReq>(&*event.body)) {
       host.swim.on_ping_req(from, event.boot, *request, now, out);
     } else if (const auto* answer = std::get_if<PingReqAnswer>(&*event.body)) {
@@ -222,13 +232,15 @@ class Net {
     for (const Outgoing& packet : out) {
       const std::size_t to = std::size_t{packet.to.bytes[14]} << 8 | packet.to.bytes[15];
       ++host.packets;
-      host.bytes += size_of(packet.message.body);
-      if (std::holds_alternative<Ping>(packet.message.body)) host.pings[packet.to].push_back(now);
+      host.bytes += size_of(packet);
+      const auto* ack = std::get_if<Ack>(&packet.message.body);
+      const bool asks = std::holds_alternative<Ping>(packet.message.body) || (ack != nullptr && ack->ask != 0);
+      if (asks && remember_pings) host.pings[packet.to].push_back(now);
       if (watch) watch(from, to, packet.message.body);
       if (cut(from, to)) continue;
       for (int copy = chance(faults.twice) ? 2 : 1; copy > 0; --copy)
         if (!chance(faults.loss))
-          events_.push(Event{now + delay() + late(from, to), ++order_, to, from, host.boot,
+          events_.push(Event{now + delay() + late(from, to), ++order_, to, from, host.boot, packet.brief,
                              std::make_shared<Body>(packet.message.body)});
     }
   }
@@ -237,15 +249,12 @@ class Net {
     const auto span = static_cast<std::uint64_t>((faults.delay_max - faults.delay_min).count());
     return faults.delay_min + Duration(static_cast<Duration::rep>(random_() % (span + 1)));
   }
-  // Sealed header, head and kind: about 90 bytes; then what the kind brings.
-  static std::uint64_t size_of(const Body& body) {
-    constexpr std::uint64_t header = 90, rumour = 46, entry = 32, record = 700;
-    if (const auto* ping = std::get_if<Ping>(&body)) return header + 36 + rumour * ping->rumours.size();
-    if (const auto* ack = std::get_if<Ack>(&body)) return header + 18 + rumour * ack->rumours.size();
-    if (const auto* request = std::get_if<PingReq>(&body)) return header + 27 + rumour * request->rumours.size();
-    if (const auto* facts = std::get_if<Facts>(&body))
-      return header + entry * facts->digest.size() + record * facts->records.size();
-    return header + 28;
+  // As at the thousandth epoch.
+  static std::uint64_t size_of(const Outgoing& packet) {
+    Message message = packet.message;
+    message.head.epoch = 1000;
+    message.head.mark = ~0U;
+    return encode(message).size() + (packet.brief ? kBriefBytes : kSealBytes);
   }
 
   SwimSettings settings_;

@@ -70,19 +70,71 @@ TEST_CASE("seal: what one member seals another opens, and learns who sent it") {
   CHECK(a.seal(kShop, "secret word").find("secret") == std::string::npos);
 }
 
-TEST_CASE("seal: a ping and its ack fit 150 bytes each") {
-  Ping ping;
-  ping.seq = 0xFFFFFFFF;
-  ping.target = id(2);
-  ping.facts_checksum = ~0ULL;
+TEST_CASE("seal: a ping, and an answer that asks back, take 50 bytes and 55") {
   Message message;
-  message.head = {0, 60000, {}};
-  message.head.hash.fill(9);
-  message.body = ping;
+  message.head.epoch = 60000;
+  message.head.mark = ~0U;
+  message.body = Ping{~0U, ~0U, {}};
   Sealer a = node(1);
-  CHECK(a.seal(kShop, encode(message)).size() <= 150);
-  message.body = Ack{ping.seq, ping.facts_checksum, {}};
-  CHECK(a.seal(kShop, encode(message)).size() <= 150);
+  CHECK(a.seal(kShop, encode(message), true).size() <= 50);
+  message.body = Ack{~0U, ~0U, ~0U, {}};
+  CHECK(a.seal(kShop, encode(message), true).size() <= 55);
+}
+
+TEST_CASE(
+    "seal: a short envelope opens where a long one of the same life, key and cluster was opened, and nowhere else") {
+  const std::string keys = key_line('A') + key_line('B');
+  Sealer a = node(1, 1, 0xFFFFFFF0, keys);
+  Sealer b = node(2, 1, 1000, keys);
+  CHECK(refusal(b, a.seal(kShop, "x", true)) == Refusal::unknown_hint);
+  CHECK(opens(b, a.seal(kShop, "long")));
+  for (int i = 0; i < 100; ++i) {  // over the edge of the low half of the counter
+    const auto opened = b.open(a.seal(kShop, "short", true), kAccepted);
+    REQUIRE(opened.has_value());
+    CHECK(opened->brief);
+    CHECK(opened->sender == id(1));
+    CHECK(opened->boot == 1);
+    CHECK(opened->cluster == kShop);
+    CHECK(opened->body == "short");
+  }
+  CHECK(a.seal(kShop, "short", true).size() == 5 + kBriefBytes);
+  const std::string twice = a.seal(kShop, "x", true);
+  CHECK(opens(b, twice));
+  CHECK(refusal(b, twice) == Refusal::replayed);
+  std::string bent = a.seal(kShop, "x", true);
+  for (std::size_t i = 0; i < bent.size(); ++i) {
+    std::string bad = bent;
+    bad[i] = static_cast<char>(bad[i] ^ 1);
+    CAPTURE(i);
+    CHECK_FALSE(opens(b, bad));
+  }
+  CHECK(opens(b, bent));
+
+  CHECK(refusal(b, a.seal(kOther, "x", true)) == Refusal::unknown_hint);
+  Sealer later = node(1, 2, 1000, keys);
+  CHECK(refusal(b, later.seal(kShop, "x", true)) == Refusal::unknown_hint);
+  CHECK(opens(b, later.seal(kShop, "x")));
+  CHECK(opens(b, later.seal(kShop, "x", true)));
+  CHECK(refusal(b, a.seal(kShop, "x", true)) == Refusal::unknown_hint);  // the earlier life
+  later.set_keys(ring(key_line('B') + key_line('A')));
+  CHECK(refusal(b, later.seal(kShop, "x", true)) == Refusal::unknown_hint);
+  CHECK(opens(b, later.seal(kShop, "x")));
+  CHECK(opens(b, later.seal(kShop, "x", true)));
+}
+
+TEST_CASE("seal: short envelopes in any order, and in insecure mode") {
+  Sealer a(id(1), 1, 0xFFFFFFFFFF, KeyRing::insecure());
+  Sealer b(id(2), 1, 1, KeyRing::insecure());
+  std::vector<std::string> packets;
+  for (int i = 0; i < 50; ++i) packets.push_back(a.seal(kShop, std::to_string(i), true));
+  CHECK(opens(b, a.seal(kShop, "long")));  // numbered after them: they are late, across the edge
+  for (std::size_t i = packets.size(); i-- > 0;) {
+    const auto opened = b.open(packets[i], kAccepted);
+    REQUIRE(opened.has_value());
+    CHECK(opened->body == std::to_string(i));
+  }
+  packets[0].back() = static_cast<char>(packets[0].back() ^ 1);
+  CHECK(refusal(b, packets[0]) == Refusal::forged);
 }
 
 TEST_CASE("seal: a packet with any bit turned over, or any byte missing, is refused, and harms nothing") {
@@ -104,7 +156,8 @@ TEST_CASE("seal: each refusal says what it is") {
   Sealer a = node(1);
   Sealer b = node(2);
   CHECK(refusal(b, "short") == Refusal::malformed);
-  CHECK(refusal(b, std::string(kSealBytes, '\x02')) == Refusal::malformed);
+  CHECK(refusal(b, std::string(kSealBytes, '\x03')) == Refusal::malformed);
+  CHECK(refusal(b, std::string(kBriefBytes - 1, '\x02')) == Refusal::malformed);
   CHECK(refusal(b, a.seal(kOther, "x")) == Refusal::unknown_cluster);
   Sealer stranger = node(3, 1, 1, key_line('B'));
   CHECK(refusal(b, stranger.seal(kShop, "x")) == Refusal::unknown_key);

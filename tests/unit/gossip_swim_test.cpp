@@ -37,13 +37,11 @@ struct Lone {
     const std::size_t to = packet.to.bytes[15];
     const auto* ping = std::get_if<Ping>(&packet.message.body);
     const auto* request = std::get_if<PingReq>(&packet.message.body);
-    if (ping && answering.contains(to)) swim.on_ack(packet.to, 1, Ack{ping->seq, 0, {}}, now, out);
+    if (ping && answering.contains(to)) swim.on_ack(packet.to, 1, Ack{ping->seq, 0, 0, {}}, false, now, out);
     if (request && nacking.contains(to))
       swim.on_ping_req_answer(packet.to, 1, PingReqAnswer{request->seq, request->target, false}, now, out);
   }
-  void hear(std::size_t from, Rumour rumour) {
-    swim.on_ping(node_id(from), 1, Ping{1, node_id(0), 0, {rumour}}, now, out);
-  }
+  void hear(std::size_t from, Rumour rumour) { swim.on_ping(node_id(from), 1, Ping{1, 0, {rumour}}, false, now, out); }
   Liveness view(std::size_t i) const { return swim.liveness(node_id(i)); }
 
   Time now = 1s;
@@ -73,8 +71,8 @@ TEST_CASE("swim: four members at rest find each other at once and stay quiet") {
   CHECK(net.changes_to(Liveness::suspect) == 0);
   for (std::size_t i = 0; i < 4; ++i) {
     CAPTURE(i);
-    CHECK(static_cast<double>(net[i].packets) / 60 <= 12.2);
-    CHECK(net[i].bytes / 60 <= 2048);
+    CHECK(static_cast<double>(net[i].packets) / 60 <= 10);
+    CHECK(net[i].bytes / 60 <= 500);
     CHECK(longest_gap(net[i].pings[node_id((i + 1) % 4)]) <= 400ms);
     CHECK(longest_gap(net[i].pings[node_id((i + 3) % 4)]) <= 400ms);
     CHECK(longest_gap(net[i].pings[node_id((i + 2) % 4)]) <= 1s);
@@ -157,7 +155,7 @@ TEST_CASE("swim: only an answer to my own current ping proves life") {
   const std::uint64_t seq = lone.sent_to<Ping>(1).back().seq;
 
   SUBCASE("not a ping, nor any other packet") {
-    lone.swim.on_ping(node_id(1), 1, Ping{5, node_id(0), 0, {}}, lone.now, lone.out);
+    lone.swim.on_ping(node_id(1), 1, Ping{5, 0, {}}, false, lone.now, lone.out);
     lone.swim.on_ping_req(node_id(1), 1, PingReq{6, node_id(2), {}}, lone.now, lone.out);
     lone.swim.on_ping_req_answer(node_id(2), 1, PingReqAnswer{seq, node_id(1), true}, lone.now, lone.out);
     lone.hear(2, says(1, 1, Liveness::alive, {1, 5}));
@@ -165,34 +163,34 @@ TEST_CASE("swim: only an answer to my own current ping proves life") {
     CHECK(lone.view(1) == Liveness::suspect);
   }
   SUBCASE("not an answer to something I never asked, nor one by somebody else") {
-    lone.swim.on_ack(node_id(1), 1, Ack{seq + 77, 0, {}}, lone.now, lone.out);
-    lone.swim.on_ack(node_id(2), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq + 77, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(2), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
     CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
     CHECK_FALSE(lone.swim.answered_since_start(node_id(2)));
   }
   SUBCASE("not an answer that comes a second time") {
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
     const auto first = lone.swim.last_answer(node_id(1));
     lone.run(600ms, {});
     REQUIRE(lone.view(1) != Liveness::dead);
     const Liveness before = lone.view(1);
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
     CHECK(lone.swim.last_answer(node_id(1)) == first);
     CHECK(lone.view(1) == before);
   }
   SUBCASE("not an answer that comes after more than `silence`") {
     lone.run(2600ms, {});
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
     CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
   }
   SUBCASE("not an answer from an earlier life") {
-    lone.swim.on_ping(node_id(1), 4, Ping{5, node_id(0), 0, {}}, lone.now, lone.out);
-    lone.swim.on_ack(node_id(1), 3, Ack{seq, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ping(node_id(1), 4, Ping{5, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 3, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
     CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
   }
   SUBCASE("the answer does, for the moment when the ping was sent") {
     lone.now += 30ms;
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
     CHECK(lone.view(1) == Liveness::alive);
     CHECK(lone.swim.last_answer(node_id(1)) <= lone.now - 30ms);
     CHECK(lone.swim.rtt(node_id(1)) >= 30ms);
@@ -210,9 +208,9 @@ TEST_CASE("swim: unanswered_since tells when the first unanswered ping went out"
   lone.swim.probe_now(node_id(2), asked + 100ms, lone.out);
   CHECK(lone.swim.unanswered_since(node_id(2), asked + 200ms) == asked);
   const auto pings = lone.sent_to<Ping>(2);
-  lone.swim.on_ack(node_id(2), 1, Ack{pings[pings.size() - 2].seq, 0, {}}, asked + 210ms, lone.out);
+  lone.swim.on_ack(node_id(2), 1, Ack{pings[pings.size() - 2].seq, 0, 0, {}}, false, asked + 210ms, lone.out);
   CHECK(lone.swim.unanswered_since(node_id(2), asked + 300ms) == asked + 100ms);
-  lone.swim.on_ack(node_id(2), 1, Ack{pings.back().seq, 0, {}}, asked + 310ms, lone.out);
+  lone.swim.on_ack(node_id(2), 1, Ack{pings.back().seq, 0, 0, {}}, false, asked + 310ms, lone.out);
   CHECK_FALSE(lone.swim.unanswered_since(node_id(2), asked + 900ms));
 }
 
@@ -288,7 +286,7 @@ TEST_CASE("swim: a helper pings at once and says in time whether there was an an
   const auto pings = lone.sent_to<Ping>(3);
   REQUIRE(pings.size() == 1);
   SUBCASE("yes") {
-    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, {}}, lone.now + 2ms, lone.out);
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, 0, {}}, false, lone.now + 2ms, lone.out);
     CHECK(lone.sent_to<PingReqAnswer>(1) == std::vector{PingReqAnswer{42, node_id(3), true}});
   }
   SUBCASE("no") {
@@ -335,7 +333,8 @@ TEST_CASE("swim: who hears of a suspicion looks for itself at once and judges by
     const auto pings = lone.sent_to<Ping>(3);
     REQUIRE(pings.size() == 1);
     CHECK(pings[0].rumours.front() == says(2, 3, Liveness::suspect));
-    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, {says(3, 3, Liveness::alive, {1, 1})}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, 0, {says(3, 3, Liveness::alive, {1, 1})}}, false, lone.now,
+                     lone.out);
     lone.run(3s, {1, 2, 3, 4, 5});
     CHECK(lone.swim.take_changes().empty());
   }
@@ -427,7 +426,7 @@ TEST_CASE("swim: the dead are told that they are called dead, however long ago t
   SUBCASE("a ping from one of them is no proof, but I ask back at once") {
     lone.out.clear();
     lone.now += 500ms;
-    lone.swim.on_ping(node_id(2), 1, Ping{9, node_id(0), 0, {}}, lone.now, lone.out);
+    lone.swim.on_ping(node_id(2), 1, Ping{9, 0, {}}, false, lone.now, lone.out);
     CHECK(lone.sent_to<Ping>(2).size() == 1);
     CHECK(lone.view(2) == Liveness::dead);
   }
@@ -672,7 +671,7 @@ TEST_CASE("swim: who comes and goes with the config is looked at and forgotten")
   CHECK_FALSE(lone.swim.answered_since_start(node_id(5)));
   lone.out.clear();
   lone.hear(1, says(1, 5, Liveness::suspect));
-  lone.swim.on_ping(node_id(5), 1, Ping{1, node_id(0), 0, {}}, lone.now, lone.out);
+  lone.swim.on_ping(node_id(5), 1, Ping{1, 0, {}}, false, lone.now, lone.out);
   lone.run(5s, {1, 2});
   CHECK(lone.sent_to<Ack>(5).empty());
   CHECK(lone.sent_to<Ping>(5).empty());
@@ -680,13 +679,73 @@ TEST_CASE("swim: who comes and goes with the config is looked at and forgotten")
   CHECK(lone.swim.next_due() == Time::max());
 }
 
-TEST_CASE("swim: a ping that was meant for another is not answered, one with the checksum of facts is") {
+TEST_CASE("swim: an answer from another than the one who was asked proves nothing about either") {
+  Lone lone(4);
+  lone.run(1500ms, {1, 3});
+  lone.out.clear();
+  lone.swim.probe_now(node_id(2), lone.now, lone.out);  // its address is somebody else's by now
+  const std::uint64_t seq = lone.sent_to<Ping>(2).at(0).seq;
+  const auto before = lone.swim.last_answer(node_id(3));
+  lone.swim.on_ack(node_id(3), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+  CHECK_FALSE(lone.swim.answered_since_start(node_id(2)));
+  CHECK(lone.swim.last_answer(node_id(3)) == before);
+}
+
+TEST_CASE("swim: a neighbour that is asked and would soon ask asks back in its answer") {
   Lone lone(4);
   lone.swim.carry(77);
-  lone.swim.on_ping(node_id(1), 1, Ping{3, node_id(2), 0, {}}, lone.now, lone.out);
-  CHECK(lone.sent_to<Ack>(1).empty());
-  lone.swim.on_ping(node_id(1), 1, Ping{4, NodeId{}, 0, {}}, lone.now, lone.out);
-  CHECK(lone.sent_to<Ack>(1) == std::vector{Ack{4, 77, {}}});
+  lone.run(2s, {1, 2, 3});
+  lone.now += 300ms;  // since its last own ping
+  lone.out.clear();
+  const auto asked = [&] { return lone.sent_to<Ack>(1); };
+  lone.swim.on_ping(node_id(1), 1, Ping{4, 0, {}}, true, lone.now, lone.out);
+  REQUIRE(asked().size() == 1);
+  CHECK(asked()[0].seq == 4);
+  CHECK(asked()[0].ask != 0);
+  CHECK(asked()[0].facts_checksum == 77);
+  CHECK(lone.out[0].brief);
+  const Time at = lone.now;
+  lone.now += 5ms;
+  lone.swim.on_ping(node_id(1), 1, Ping{5, 0, {}}, false, lone.now, lone.out);
+  REQUIRE(asked().size() == 2);
+  CHECK(asked()[1] == Ack{5, 0, 0, {}});  // asked already
+  CHECK_FALSE(lone.out[1].brief);         // as the question
+  lone.swim.on_ping(node_id(2), 1, Ping{6, 0, {}}, true, lone.now, lone.out);
+  CHECK(lone.sent_to<Ack>(2) == std::vector{Ack{6, 0, 0, {}}});  // no neighbour
+  lone.swim.on_ack(node_id(1), 1, Ack{asked()[0].ask, 0, 0, {}}, true, lone.now, lone.out);
+  CHECK(lone.swim.last_answer(node_id(1)) == at);
+  lone.out.clear();
+  lone.run(390ms, {2, 3});
+  CHECK(lone.sent_to<Ping>(1).empty());  // the question in the answer stood for its regular ping
+  lone.run(20ms, {2, 3});
+  CHECK(lone.sent_to<Ping>(1).size() == 1);
+  // And its own question in an answer is answered at once.
+  lone.out.clear();
+  const std::uint64_t seq = 12345;
+  lone.swim.on_ack(node_id(3), 1, Ack{1, seq, 5, {}}, true, lone.now, lone.out);
+  CHECK(lone.sent_to<Ack>(3) == std::vector{Ack{seq, 0, 0, {}}});
+  CHECK(lone.out[0].brief);
+}
+
+TEST_CASE("swim: short envelopes go to those who have answered in their present life, and only while all is well") {
+  Lone lone(4);
+  std::vector<bool> brief;
+  const auto pinged = [&](std::size_t i) {
+    brief.clear();
+    for (const Outgoing& packet : lone.out)
+      if (packet.to == node_id(i) && std::holds_alternative<Ping>(packet.message.body)) brief.push_back(packet.brief);
+    lone.out.clear();
+    return brief;
+  };
+  lone.swim.probe_now(node_id(1), lone.now, lone.out);
+  CHECK(pinged(1) == std::vector{false});  // never met
+  lone.run(2s, {1, 2, 3});
+  lone.out.clear();
+  lone.swim.probe_now(node_id(1), lone.now, lone.out);
+  lone.swim.probe_now(node_id(1), lone.now, lone.out);
+  CHECK(pinged(1) == std::vector{true, false});  // the second, with the first unanswered, at length
+  lone.swim.on_ping(node_id(3), 2, Ping{9, 0, {}}, false, lone.now, lone.out);  // restarted
+  CHECK(pinged(3) == std::vector{false});
 }
 
 namespace {
@@ -699,6 +758,7 @@ double bytes_per_second(Net& net, Duration span) {
   return static_cast<double>(bytes) / static_cast<double>(net.size()) * 1e6 / static_cast<double>(span.count());
 }
 
+// gossip_scale_test.cpp measures a thousand.
 void many_members_cost_no_more(std::size_t n) {
   Net small(50), large(n);
   small.run(25s);
@@ -706,10 +766,10 @@ void many_members_cost_no_more(std::size_t n) {
   REQUIRE(small.all_alive());
   REQUIRE(large.all_alive());
   const double at_rest = bytes_per_second(small, 10s);
-  CHECK(at_rest <= 2048);
+  CHECK(at_rest <= 500);
   CHECK(bytes_per_second(large, 10s) <= 1.2 * at_rest);
   large.kill(n / 2);
-  CHECK(bytes_per_second(large, 6s) <= 2.5 * at_rest);
+  CHECK(bytes_per_second(large, 6s) <= 5 * at_rest);
   CHECK(large.all_see(n / 2, Liveness::dead));
 }
 
@@ -717,9 +777,4 @@ void many_members_cost_no_more(std::size_t n) {
 
 TEST_CASE("swim: two hundred members cost each node no more than fifty do, and news reaches all of them") {
   many_members_cost_no_more(200);
-}
-
-// Takes a minute, all of it for the first acquaintance of everybody with everybody. Run it with -ns.
-TEST_CASE("swim: a thousand members cost each node no more than fifty do" * doctest::skip()) {
-  many_members_cost_no_more(1000);
 }
