@@ -494,6 +494,13 @@ bool Chain::holds(const Hash& hash) const {
                      [&](const std::string& bytes) { return hash_bytes(bytes) == hash; });
 }
 
+// As far as four bytes tell.
+bool Chain::holds_mark(std::uint32_t mark) const {
+  return std::any_of(state_.chain.begin(), state_.chain.end(), [&](const std::string& bytes) {
+    return HeadMark(Head{0, 0, hash_bytes(bytes)}).mark == mark;
+  });
+}
+
 // The survivors went on from an older head than ours: what we had decided since is void. False: from none that we know.
 bool Chain::drop_to_parent(const Config& config) {
   if (!holds(config.parent)) return false;
@@ -572,7 +579,7 @@ void Chain::on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut
   }
   // Two generations that were forced apart may have grown to different lengths.
   const bool forced = head_ && head.generation == head_id_.generation && head.generation > 0 && head.epoch < head_id_.epoch;
-  if (forced && head.epoch + state_.chain.size() > head_id_.epoch && !holds(head.hash)) {
+  if (forced && head.epoch + state_.chain.size() > head_id_.epoch && !holds_mark(head.mark)) {
     broken_ = "generation " + std::to_string(head.generation) + " was forced twice: " + from.str() + " has another one";
     return;
   }

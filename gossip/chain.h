@@ -123,6 +123,7 @@ class Chain {
   void set_head(Config config, const std::string& bytes);
   bool drop_to_parent(const Config& config);
   bool holds(const Hash& hash) const;
+  bool holds_mark(std::uint32_t mark) const;
   bool fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out);
 
   void start_ballot(Time now, ChainOut& out);
