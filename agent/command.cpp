@@ -39,11 +39,17 @@ std::string because(const std::string& reason) {
   return reason.empty() ? "" : ": " + reason;
 }
 
+// Nobody is asked before a command is proposed, and its agent may just have been cut off: it takes no vote away but that of
+// a member that goes.
 CommandStep propose(const View& view, Config next, const std::string& who, std::string reason) {
   next.reason = std::move(reason);
   next.evidence_class = to_string(Evidence::command);
   next.proposer = who;
-  assign_votes(next, healthy_agents(view));
+  if (next.members.size() != view.config->members.size()) {
+    std::vector<NodeId> voting = healthy_agents(view);
+    for (const NodeId& id : voters(next)) voting.push_back(id);
+    assign_votes(next, voting);
+  }
   CommandStep step;
   step.next = std::move(next);
   return step;

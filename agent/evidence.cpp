@@ -86,12 +86,16 @@ Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& w
   return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, accused.port != EdgeState::unknown};
 }
 
-// Its agent is silent, and what it replicates from, as far as it could tell, was decided out: it cannot repoint.
+// Its agent is silent, and what it replicates from, as far as it could tell, was decided out or has another address: it
+// cannot repoint.
 bool is_headless(const View& view, const NodeId& id, const PeerView& p) {
   const auto up = upstream(*view.config, id);
   if (!up || p.record == nullptr || p.record->links.empty()) return false;
   const Member* source = view.config->find(p.record->links.front().source);
-  return source != nullptr && !source->in && source->id != *up;
+  if (source == nullptr) return false;
+  const Address& followed = p.record->links.front().address;
+  const bool moved = !followed.empty() && followed != source->mysql;
+  return moved || (!source->in && source->id != *up);
 }
 
 // Its link starves all behind it; its own agent has said so for link_grace.

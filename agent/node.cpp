@@ -253,14 +253,20 @@ void Node::Impl::on_adopted(const Config& config) {
   log(LogLevel::info, "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring: " + names);
 }
 
+// Others may vouch for a voter for as long as they like: to whom nobody has answered for so long, it does not count.
+bool Node::Impl::counts_as_reachable(const NodeId& id) const {
+  if (id == self()) return true;
+  const Liveness liveness = swim_.liveness(id);
+  if (liveness != Liveness::alive && liveness != Liveness::suspect) return false;
+  const auto unanswered = swim_.unanswered_since(id, now_);
+  return !unanswered || now_ - *unanswered < 2 * settings.silence;
+}
+
 // A node that loses the majority acts on nothing new until the majority has confirmed what it knows.
 void Node::Impl::watch_quorum() {
   const Config& head = *chain.head();
-  std::size_t reachable = 0;
-  for (const NodeId& id : voters(head)) {
-    const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
-    if (liveness == Liveness::alive || liveness == Liveness::suspect) ++reachable;
-  }
+  const std::vector<NodeId> all = voters(head);
+  const auto reachable = static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [this](const NodeId& id) { return counts_as_reachable(id); }));
   const bool held = reachable >= majority(head);
   if (quorum_ && !held) {
     log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " + std::to_string(voters(head).size()) +

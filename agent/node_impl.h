@@ -52,6 +52,7 @@ class Node::Impl {
   void take(ChainOut out);
   void on_adopted(const Config& config);
   void watch_quorum();
+  bool counts_as_reachable(const NodeId& id) const;
   void finish_sends();
   Address address_of(const NodeId& id) const;
   std::string name_of(const NodeId& id) const;

@@ -359,6 +359,9 @@ void Node::Impl::judge_canvass() {
   if (concur < majority(head)) return;
   if (c.needed && (c.answers.count(*c.needed) == 0 || c.answers[*c.needed].opinion != Opinion::concur)) return;
   if (hearsay && c.answers.size() < voters(head).size() && now_ - c.canvass_began < kCanvassPatience) return;
+  std::vector<NodeId> answered;
+  for (const auto& [id, answer] : c.answers) answered.push_back(id);
+  if (!names_self(c.wish.items, Evidence::votes)) assign_wish_votes(v, answered, c.wish);
   ChainOut out = chain_out();
   chain.propose(c.wish.next, now_, out);
   campaign_.reset();

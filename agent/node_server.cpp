@@ -108,7 +108,9 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others) {
     if (member.vote && (mine || record != nullptr)) ++voters_known;
     if (record != nullptr) others.push_back(record);
     if (mine || member.role == Role::witness || swim_.liveness(member.id) == Liveness::dead) continue;
-    if (record != nullptr && seen_[member.id].told_at >= *check_since_) continue;
+    // An agent that has not seen its server since its own start knows nothing yet.
+    const NodeRecord* newest = facts_.find(member.id);
+    if (newest != nullptr && newest->server_id != 0 && seen_[member.id].told_at >= *check_since_) continue;
     all_answered = false;
     if (now_ >= ask_again_) send(member.id, AskRecord{});
   }

@@ -111,8 +111,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
   if (!s.quorum_held) {
     std::string missing;
     for (const NodeId& id : voters(head)) {
-      const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
-      if (liveness == Liveness::dead || liveness == Liveness::left)
+      if (!counts_as_reachable(id))
         missing += (missing.empty() ? "" : ", ") + name_of(id);
     }
     add(s, "critical", "no_quorum", "",
@@ -222,8 +221,7 @@ Snapshot Node::Impl::snapshot(Time now) const {
   s.head_hash = short_hex(chain.head_id().hash);
   for (const NodeId& id : voters(head)) {
     s.voters.push_back(name_of(id));
-    const Liveness liveness = id == self() ? Liveness::alive : swim_.liveness(id);
-    if (liveness == Liveness::alive || liveness == Liveness::suspect) ++s.quorum_reachable;
+    if (counts_as_reachable(id)) ++s.quorum_reachable;
   }
   s.quorum_needed = majority(head);
   s.quorum_held = s.quorum_reachable >= s.quorum_needed;

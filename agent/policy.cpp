@@ -149,17 +149,12 @@ std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
 }
 
 Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
-  std::vector<NodeId> healthy = healthy_agents(view);
-  for (const CanvassItem& item : items) {
-    if (item.evidence != Evidence::silent && item.evidence != Evidence::refused && item.evidence != Evidence::headless)
-      continue;
-    healthy.erase(std::remove(healthy.begin(), healthy.end(), item.node), healthy.end());
-  }
-  assign_votes(next, healthy);
   next.reason = reason_of(view, items);
   next.evidence_class = to_string(items.front().evidence);
   next.proposer = name_of(*view.config, view.self);
-  return Wish{std::move(items), std::move(next), Duration{0}, 0};
+  Wish wish{std::move(items), std::move(next), Duration{0}, 0};
+  assign_wish_votes(view, {}, wish);
+  return wish;
 }
 
 Config successor_of(const Config& head) {
@@ -323,13 +318,11 @@ std::optional<Wish> wish_replacement(const View& view) {
     member.id = candidate.id;
     member.gossip = candidate.gossip;
     member.mysql = candidate.mysql;
-    std::vector<NodeId> healthy = healthy_agents(view);
-    healthy.push_back(candidate.id);
-    assign_votes(next, healthy);
     next.reason = member.name + " has lost its state directory and takes its place under a new id";
     next.evidence_class = to_string(Evidence::replaced);
     next.proposer = name_of(*view.config, view.self);
     Wish wish{{CanvassItem{id, Evidence::replaced}}, std::move(next), Duration{0}, 0};
+    assign_wish_votes(view, {}, wish);
     wish.rank = rank(view, id, {id});
     return wish;
   }
@@ -463,6 +456,22 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   if (c.server_id != member->server_id || c.server_uuid != member->server_uuid)
     return "its server has another identity than the member's (server_id " + std::to_string(member->server_id) + ")";
   return {};
+}
+
+void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wish& wish) {
+  std::vector<NodeId> healthy = healthy_agents(view);
+  for (const CanvassItem& item : wish.items) {
+    const bool gone = item.evidence == Evidence::silent || item.evidence == Evidence::refused || item.evidence == Evidence::headless;
+    if (gone) std::erase(healthy, item.node);
+  }
+  healthy.insert(healthy.end(), answered.begin(), answered.end());
+  for (Member& member : wish.next.members) {
+    const Member* before = view.config->find(member.id);
+    if (before == nullptr) healthy.push_back(member.id);  // it has just presented itself
+    member.vote = before != nullptr && before->vote;
+    member.lost_vote_epoch = before != nullptr ? before->lost_vote_epoch : 0;
+  }
+  assign_votes(wish.next, healthy);
 }
 
 std::optional<NodeId> must_concur(const View& view, const Wish& wish) {

@@ -84,6 +84,10 @@ Decision decide(const View& view);
 // be there to follow it.
 std::optional<NodeId> must_concur(const View& view, const Wish& wish);
 
+// Gives the votes of the wish to the agents that answer: those that the view knows of, and those that have just answered the
+// canvass (a node that was cut off a moment ago may have heard of nobody else yet).
+void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wish& wish);
+
 // A voter's answer to one item of a canvass. `probe`: first ask the port of the item's node.
 struct Judgement {
   Opinion opinion = Opinion::abstain;

@@ -310,12 +310,17 @@ std::optional<SqlError> ModelServer::run(const std::string& sql) {
   return server_error(1064, "You have an error in your SQL syntax");
 }
 
+std::optional<SqlError> ModelServer::operate(const std::string& sql) {
+  stopped_by_hand_ = stopped_by_hand_ || sql.starts_with("STOP");
+  return run(sql);
+}
+
 std::optional<SqlError> ModelServer::change(const std::string& sql) {
   const std::string prefix = sql.starts_with("CHANGE MASTER") ? "MASTER_" : "SOURCE_";
   if (io_ != IoState::stopped || (mariadb() && sql_running_)) {
     return server_error(1198, "This operation cannot be performed as you have a running slave; run STOP SLAVE first");
   }
-  if (mariadb() && relay_applied_ < relay_.size()) {
+  if (mariadb() && relay_applied_ < relay_.size() && !stopped_by_hand_) {
     world_.thrown_away(*this, {relay_.begin() + static_cast<std::ptrdiff_t>(relay_applied_), relay_.end()});
   }
   if (const auto host = option(sql, prefix + "HOST")) source_.host = *host;
@@ -328,6 +333,7 @@ std::optional<SqlError> ModelServer::change(const std::string& sql) {
     heartbeat_ = Duration(static_cast<std::int64_t>(std::strtod(beat->c_str(), nullptr) * 1e6));
   }
   defined_ = true;
+  stopped_by_hand_ = false;
   io_errno_ = 0;
   io_error_.clear();
   if (mariadb() || !sql_running_) {
@@ -348,6 +354,7 @@ void ModelServer::stop_threads(bool io, bool sql) {
 
 std::optional<SqlError> ModelServer::start_threads(bool io, bool sql) {
   if (!defined_) return server_error(1200, "The server is not configured as slave; fix with CHANGE MASTER TO");
+  if (io || sql) stopped_by_hand_ = false;
   if (mariadb() && io && sql && io_ == IoState::stopped && !sql_running_) {
     relay_.clear();  // with GTID a start of both threads fetches everything anew
     relay_applied_ = 0;

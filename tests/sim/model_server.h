@@ -87,7 +87,7 @@ class ModelServer {
   void when_awake(std::function<void()> then);
 
   // ---- accidents and people
-  std::optional<SqlError> operate(const std::string& sql) { return run(sql); }  // at the server's own prompt
+  std::optional<SqlError> operate(const std::string& sql);  // at the server's own prompt
   void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
   void purge();                              // every transaction so far is in no binlog file any more
   void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
@@ -188,6 +188,7 @@ class ModelServer {
   bool applying_ = false;
   bool stalled_ = false;
   bool poisoned_ = false;
+  bool stopped_by_hand_ = false;  // MariaDB gives up the relay log then, whatever is started first (observed on 10.11)
   std::uint64_t executed_log_entries_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace ringagent::sim {
 namespace {
@@ -260,8 +261,10 @@ void World::check_removals(const Config& config) {
 }
 
 void World::note_leavers(const Config& config) {
-  if (config.evidence_class != "planned") return;
-  for (Host& host : hosts_) host.left = host.left || (config.find(host.name) == nullptr && !host.damaged);
+  for (Host& host : hosts_) {
+    if (config.find(host.name) != nullptr || std::exchange(host.gone, true)) continue;
+    host.left = config.evidence_class == "planned" && !host.damaged;
+  }
 }
 
 // C10. Only of those who know the newest head: the others have an excuse.
@@ -639,7 +642,8 @@ std::string World::wrong_with_leaves() {
   const Config* head = checker_.newest();
   for (Host& leaf : hosts_) {
     const Member* member = head == nullptr ? nullptr : head->find(leaf.name);
-    const bool follows = member != nullptr && member->role == Role::leaf && leaf.node && leaf.server->listening() && !leaf.damaged;
+    const bool follows = member != nullptr && member->role == Role::leaf && leaf.node && leaf.server->listening() &&
+                         !leaf.server->hung() && !leaf.damaged;
     for (const auto& [content, origin] : acknowledged_) {
       if (!follows) break;
       const bool in_ring = std::any_of(hosts_.begin(), hosts_.end(), [&, number = content](const Host& host) {
