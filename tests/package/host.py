@@ -16,7 +16,7 @@ import subprocess
 
 from checks import Failed, await_that, run
 
-INCLUDE = "systemd,systemd-sysv,dbus,iproute2,procps,mariadb-server"
+INCLUDE = "systemd,systemd-sysv,dbus,iproute2,procps,mariadb-server,rpm"
 
 
 def cache():

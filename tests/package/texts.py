@@ -68,7 +68,8 @@ def entries(roff, section):
 
 def part_of(roff, command):
     """What ringagent(1) says of one command."""
-    return re.search(rf"^\.SS {re.escape(command.replace('-', chr(92) + '-'))}\n(.*?)(?=^\.S[SH] )", roff, re.MULTILINE | re.DOTALL)[1]
+    part = re.search(rf"^\.SS {re.escape(command.replace('-', chr(92) + '-'))}\n(.*?)(?=^\.S[SH] )", roff, re.MULTILINE | re.DOTALL)
+    return part[1] if part else ""
 
 
 def help_of(*command):
