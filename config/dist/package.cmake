@@ -33,6 +33,7 @@ set(CPACK_PACKAGE_CONTACT "The RingAgent authors <maintainers@ringagent.example>
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "agent that keeps a MySQL or MariaDB replication ring whole")
 set(CPACK_PACKAGING_INSTALL_PREFIX /)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${dist}/times.cmake)
 set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
 set(description
 "Servers in a replication ring write everywhere, each replicating from the one
