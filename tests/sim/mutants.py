@@ -72,6 +72,11 @@ MUTANTS = [
         edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
     Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", WHOLE, (
         edit("agent/node_server.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
+    Mutant("leaves_undrained", "a node leaves with transactions that nobody else has", "FAILURE", (
+        edit("agent/node_server.cpp", "  phase_ = drained() ? Phase::drained : Phase::draining;", "  phase_ = Phase::drained;"),),
+        by="protocol stories"),
+    Mutant("relay_logs_do_not_count", "a lost tail that stands in a relay log only is not seen", "FAILURE", (
+        edit("agent/positions.cpp", "!record->received.empty())", "false)"),), by="protocol stories"),
     Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
         edit("agent/node_server.cpp", "const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);", "const bool permitted = true;"),)),
 ]

@@ -784,7 +784,7 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       if (foreign || s.paused) command(h.name, "resume");
       const Config* head = checker_.newest();
       const Member* member = head == nullptr ? nullptr : head->find(h.name);
-      if (member != nullptr && member->absence == Absence::maintenance && absent.count(h.name) == 0)
+      if (member != nullptr && member->absence == Absence::maintenance)
         command(h.name, "maintenance", {{"node", h.name}, {"state", "off"}});
       if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0)
         operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA");
