@@ -15,6 +15,7 @@
 #include <optional>
 #include <thread>
 
+#include "agent/http_front.h"
 #include "agent/json_read.h"
 #include "agent/routes.h"
 
@@ -25,7 +26,6 @@ using json_read::Json;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kSocketThreads = 4;
-constexpr std::size_t kTcpThreads = 2;
 constexpr std::size_t kConnectionsMax = 16;
 constexpr std::size_t kCommandsMax = 2;
 constexpr std::size_t kBodyBytesMax = 64 * 1024;
@@ -58,12 +58,6 @@ class BoundedPool : public httplib::TaskQueue {
   std::condition_variable room_;
   std::size_t taken_ = 0;
 };
-
-// Not SO_REUSEPORT, httplib's default: two agents would share one address without a word.
-void reuse_address(socket_t fd) {
-  const int yes = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-}
 
 std::string reason() {
   return std::strerror(errno);
@@ -115,10 +109,10 @@ class Api::Impl {
       closing_ = true;
     }
     replied_.notify_all();
-    for (Door* door : {&socket_, &tcp_}) {
-      if (!door->thread.joinable()) continue;
-      door->server.stop();
-      door->thread.join();
+    front_.reset();
+    if (thread_.joinable()) {
+      server_.stop();
+      thread_.join();
     }
     struct stat st {};
     if (inode_ != 0 && ::lstat(settings_.socket.c_str(), &st) == 0 && st.st_ino == inode_) {
@@ -128,30 +122,32 @@ class Api::Impl {
 
   std::optional<Error> open() {
     if (auto error = clear_the_way(settings_.socket)) return error;
-    prepare(socket_, kSocketThreads, true);
-    socket_.server.set_address_family(AF_UNIX);
+    prepare();
     const mode_t former = ::umask(0117);  // 0660 from the first moment on
-    const bool bound = socket_.server.bind_to_port(settings_.socket, 1);
+    const bool bound = server_.bind_to_port(settings_.socket, 1);
     const std::string why = reason();
     ::umask(former);
     if (!bound) return Error{"cannot listen on " + settings_.socket + ": " + why};
     struct stat st {};
     if (::lstat(settings_.socket.c_str(), &st) == 0) inode_ = st.st_ino;
     if (!settings_.http.empty()) {
-      prepare(tcp_, kTcpThreads, false);
-      if (!tcp_.server.bind_to_port(settings_.http.host, settings_.http.port)) {
-        return Error{"[http] listen: cannot listen on " + settings_.http.str() + ": " + reason()};
-      }
-      serve(tcp_);
+      auto front = HttpFront::start(settings_.http, {[this](const HttpRequest& request) { return answer(request); },
+                                                     [this] { return news_event(context(false)); },
+                                                     [this] { return beat_event(context(false)); }});
+      if (!front) return front.error();
+      front_ = std::move(*front);
     }
-    serve(socket_);
+    serve();
     return std::nullopt;
   }
 
   void publish(std::shared_ptr<const Snapshot> snapshot) {
-    const std::lock_guard lock(mutex_);
-    snapshot_ = std::move(snapshot);
-    published_ = Clock::now();
+    {
+      const std::lock_guard lock(mutex_);
+      snapshot_ = std::move(snapshot);
+      published_ = Clock::now();
+    }
+    if (front_) front_->wake();
   }
 
   void reply(Reply reply) {
@@ -163,49 +159,53 @@ class Api::Impl {
   }
 
  private:
-  struct Door {
-    httplib::Server server;
-    std::thread thread;
-  };
+  static bool reads(const std::string& method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
-  void prepare(Door& door, std::size_t threads, bool local) {
-    httplib::Server& server = door.server;
-    server.new_task_queue = [threads] { return new BoundedPool(threads); };
-    server.set_socket_options(reuse_address);
-    server.set_keep_alive_max_count(1);
-    server.set_keep_alive_timeout(kIoSeconds);
-    server.set_read_timeout(kIoSeconds);
-    server.set_write_timeout(kIoSeconds);
-    server.set_payload_max_length(kBodyBytesMax);
-    server.set_pre_routing_handler([this, local](const httplib::Request& request, httplib::Response& response) {
-      const bool reads = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
-      if (!reads) {
-        if (local && request.method == "POST") return httplib::Server::HandlerResponse::Unhandled;
-        response.status = 405;
-        response.set_content("this address only reads; commands go through the unix socket\n", "text/plain");
-        return httplib::Server::HandlerResponse::Handled;
-      }
-      // HAProxy's bare `option httpchk` asks OPTIONS /.
-      const std::string path = request.method == "OPTIONS" && request.path == "/" ? "/health" : request.path;
-      const HttpAnswer answer = answer_get(path, request.params, context(local));
-      response.status = answer.status;
-      response.set_content(answer.body, answer.type);
-      return httplib::Server::HandlerResponse::Handled;
-    });
-    if (local) {
-      server.Post("/command", [this](const httplib::Request& request, httplib::Response& response) {
-        const auto [status, reply] = run(request.body);
-        response.status = status;
-        response.set_content(reply_json(reply).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
-                             "application/json");
-      });
-    }
+  // HAProxy's bare `option httpchk` asks OPTIONS /.
+  static std::string path_of(const std::string& method, const std::string& path) {
+    return method == "OPTIONS" && path == "/" ? "/health" : path;
   }
 
-  static void serve(Door& door) {
-    door.thread = std::thread([&door] { door.server.listen_after_bind(); });
+  HttpFront::Answer answer(const HttpRequest& request) const {
+    if (!reads(request.method)) {
+      return {405, HttpAnswer{}.type, "this address only reads; commands go through the unix socket\n"};
+    }
+    HttpAnswer out = answer_get(path_of(request.method, request.path), request.parameters, context(false));
+    return {out.status, std::move(out.type), std::move(out.body), out.stream};
+  }
+
+  void prepare() {
+    server_.set_address_family(AF_UNIX);
+    server_.new_task_queue = [] { return new BoundedPool(kSocketThreads); };
+    server_.set_keep_alive_max_count(1);
+    server_.set_keep_alive_timeout(kIoSeconds);
+    server_.set_read_timeout(kIoSeconds);
+    server_.set_write_timeout(kIoSeconds);
+    server_.set_payload_max_length(kBodyBytesMax);
+    server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      if (request.method == "POST") return httplib::Server::HandlerResponse::Unhandled;
+      if (reads(request.method)) {
+        const HttpAnswer out = answer_get(path_of(request.method, request.path), request.params, context(true));
+        response.status = out.status;
+        response.set_content(out.body, out.type);
+      } else {
+        response.status = 405;
+        response.set_content("questions are GET, commands are POST /command\n", "text/plain");
+      }
+      return httplib::Server::HandlerResponse::Handled;
+    });
+    server_.Post("/command", [this](const httplib::Request& request, httplib::Response& response) {
+      const auto [status, reply] = run(request.body);
+      response.status = status;
+      response.set_content(reply_json(reply).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
+                           "application/json");
+    });
+  }
+
+  void serve() {
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
     // stop() is lost on a server that does not run yet.
-    while (!door.server.is_running()) std::this_thread::yield();
+    while (!server_.is_running()) std::this_thread::yield();
   }
 
   RouteContext context(bool local) const {
@@ -247,8 +247,9 @@ class Api::Impl {
   const ApiSettings settings_;
   const History& history_;
   const Post post_;
-  Door socket_;
-  Door tcp_;
+  httplib::Server server_;  // behind the unix socket
+  std::thread thread_;
+  std::unique_ptr<HttpFront> front_;  // TCP
   ino_t inode_ = 0;
 
   mutable std::mutex mutex_;

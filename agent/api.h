@@ -21,9 +21,9 @@
 // Who may do what: the socket file is 0660, so its owner and group may pause and resume; TCP may only read.
 // There is no login: [http] listen is bound to loopback unless somebody opens it.
 //
-// Bounds: 4 threads on the socket, 2 on TCP, so a slow or hostile reader of TCP never keeps a person from
-// `status`; one request a connection; 2 s for each read and write; at most 16 connections taken up at a time
-// and 2 commands waiting; bodies up to 64 KiB.
+// Bounds of the socket: 4 threads; one request a connection; 2 s for each read and write; at most 16 connections taken
+// up at a time and 2 commands waiting; bodies up to 64 KiB. Those of TCP stand in `agent/http_front.h`; the two doors
+// share no thread, so nobody on TCP keeps a person from `status`.
 namespace ringagent {
 
 struct ApiSettings {

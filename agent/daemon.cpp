@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <iostream>
+#include <tuple>
 
 #include "agent/daemon_impl.h"
 #include "agent/log.h"
@@ -95,7 +96,7 @@ Result<void> Daemon::open_doors() {
   if (!transport) return tl::unexpected(transport.error());
   transport_ = std::move(*transport);
   ports_ = std::make_unique<PortProbe>(&loop_);
-  hooks_ = std::make_unique<Hooks>(&loop_, log_line);
+  hooks_ = std::make_unique<Hooks>(&loop_, [this](LogLevel level, const std::string& text) { on_hook(level, text); });
   hooks_->configure(settings_.ring_changed, settings_.state_file);
   commands_ = std::make_unique<Mailbox<Command>>(&loop_, [this](Command command) { handle(std::move(command)); });
   auto api = Api::start({settings_.socket, settings_.http}, *history_,
@@ -174,7 +175,7 @@ void Daemon::reload() {
   next.gossip.insecure = settings_.gossip.insecure;
   if (!next.gossip.insecure) sealer_->set_keys(std::move(*keys));
   settings_ = std::move(next);
-  set_up_log(settings_.log_level, settings_.log_json);
+  set_up_log(settings_.log_level, settings_.log_json, settings_.cluster, settings_.node);
   hooks_->configure(settings_.ring_changed, settings_.state_file);
   node_->reload(node_settings(settings_));
   poll_worker_->reconfigure(worker_settings(settings_, "mysql-poll"));
@@ -248,6 +249,17 @@ void Daemon::on_answer(Answer answer) {
   handle(Looked{target, std::move(look.result)});
 }
 
+// What went wrong with a hook is looked for afterwards, by somebody who reads the history.
+void Daemon::on_hook(LogLevel level, const std::string& text) {
+  log_line(level, text);
+  HistoryEntry note;
+  note.kind = "note";
+  if (hooked_) std::tie(note.generation, note.epoch) = *hooked_;
+  note.what = text;
+  note.ok = level < LogLevel::warning;
+  record(note);
+}
+
 void Daemon::on_heartbeat() {
   const Time at = now();
   if (at - expected_by_ > kLagLimit) handle(Tick{});
@@ -307,7 +319,7 @@ void Daemon::arm() {
 int run_daemon(const Settings& settings, const std::string& config_path) {
   ::mallopt(M_ARENA_MAX, 2);  // a dozen mostly sleeping threads need no heaps of their own
   ::signal(SIGPIPE, SIG_IGN);
-  set_up_log(settings.log_level, settings.log_json);
+  set_up_log(settings.log_level, settings.log_json, settings.cluster, settings.node);
   Daemon daemon(settings, config_path);
   if (auto started = daemon.start(); !started) {
     log_line(LogLevel::error, started.error().text);

@@ -82,6 +82,7 @@ void Hooks::run(std::vector<std::string> variables) {
   options.env = environment.data();
   options.stdio = stdio;
   options.stdio_count = 3;
+  options.flags = UV_PROCESS_DETACHED;  // a group of its own: what it has started is killed with it
   options.exit_cb = [](uv_process_t* process, std::int64_t status, int signal) {
     if (process->data) static_cast<Hooks*>(process->data)->ended(status, signal);
   };
@@ -94,23 +95,21 @@ void Hooks::run(std::vector<std::string> variables) {
     return;
   }
   limit_ = make_handle<uv_timer_t>(loop_, uv_timer_init, this);
-  const auto limit_ms =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHookLimit).count());
   uv_timer_start(
       limit_.get(),
       [](uv_timer_t* timer) {
         auto* hooks = static_cast<Hooks*>(timer->data);
-        if (hooks && hooks->process_) uv_process_kill(hooks->process_.get(), SIGKILL);
+        if (hooks && hooks->process_) ::kill(-hooks->process_->pid, SIGKILL);
       },
-      limit_ms, 0);
+      static_cast<std::uint64_t>(limit_of_run_ / 1ms), 0);
 }
 
 void Hooks::ended(std::int64_t status, int signal) {
   limit_.reset();
   process_.reset();
   if (signal == SIGKILL) {
-    log_(LogLevel::warning,
-         "[hooks] ring_changed: " + program_ + " was killed (the limit is " + human_duration(kHookLimit / 1ms) + ")");
+    log_(LogLevel::warning, "[hooks] ring_changed: " + program_ + " was killed (the limit is " +
+                                human_duration(limit_of_run_ / 1ms) + ")");
   } else if (signal != 0 || status != 0) {
     log_(LogLevel::warning, "[hooks] ring_changed: " + program_ + " ended with " +
                                 (signal != 0 ? "signal " + std::to_string(signal) : std::to_string(status)));

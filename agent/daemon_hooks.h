@@ -17,7 +17,8 @@
 //   RINGAGENT_CLUSTER, _NODE, _GENERATION, _EPOCH, _HEALTH, _RING (names in order, with spaces between), _STATE_FILE
 //
 // Rules: one program at a time; changes that come meanwhile are one run more, with the newest ring; after kHookLimit it
-// is killed. Nothing in the agent waits for it, and an error in here is a line in the log.
+// is killed, with whatever it has started. Nothing in the agent waits for it, and an error in here is a line in the log
+// and a note in the history.
 namespace ringagent {
 
 inline constexpr Duration kHookLimit = 30s;
@@ -25,7 +26,9 @@ inline constexpr Duration kHookLimit = 30s;
 class Hooks {
  public:
   using Log = std::function<void(LogLevel, const std::string&)>;
-  Hooks(uv_loop_t* loop, Log log) : loop_(loop), log_(std::move(log)) {}
+  // `limit` is for tests.
+  Hooks(uv_loop_t* loop, Log log, Duration limit = kHookLimit)
+      : loop_(loop), log_(std::move(log)), limit_of_run_(limit) {}
   Hooks(const Hooks&) = delete;
   Hooks& operator=(const Hooks&) = delete;
 
@@ -44,6 +47,7 @@ class Hooks {
 
   uv_loop_t* const loop_;
   const Log log_;
+  const Duration limit_of_run_;
   std::string program_;
   std::string state_file_;
   bool state_file_failed_ = false;

@@ -58,6 +58,7 @@ class Daemon {
   void on_packet(std::string_view bytes, const Address& from);
   void on_refused(Refusal refusal, const Address& from);
   void on_answer(Answer answer);
+  void on_hook(LogLevel level, const std::string& text);
   void on_heartbeat();
   // Every event comes through here: lag first, then its step, then the steps that its effects made necessary.
   void handle(Event event);

@@ -62,6 +62,7 @@ struct History::Impl {
   std::size_t bytes = 0;  // of the current file
   bool torn = false;      // the file does not end with a newline
   std::uint64_t last_seq = 0;
+  std::deque<std::pair<std::uint64_t, std::string>> tail;  // seq and line, oldest first
 
   ~Impl() {
     if (fd >= 0) ::close(fd);
@@ -84,11 +85,27 @@ struct History::Impl {
   // Files, oldest first.
   std::vector<std::string> paths() const { return {path + ".1", path}; }
 
-  void find_last_seq() {
+  void remember(std::uint64_t seq, std::string line) {
+    last_seq = std::max(last_seq, seq);
+    tail.emplace_back(seq, std::move(line));
+    if (tail.size() > kTailEntries) tail.pop_front();
+  }
+
+  void read_tail() {
     for (const auto& file : paths()) {
       std::ifstream in(file);
-      for (std::string line; std::getline(in, line);) last_seq = std::max(last_seq, seq_of(line).value_or(0));
+      for (std::string line; std::getline(in, line);) {
+        if (const auto seq = seq_of(line)) remember(*seq, std::move(line));
+      }
     }
+  }
+
+  std::vector<std::string> from_tail(std::size_t count, std::uint64_t after) const {
+    std::vector<std::string> out;
+    for (std::size_t i = tail.size() - std::min(count, tail.size()); i < tail.size(); ++i) {
+      if (tail[i].first > after) out.push_back(tail[i].second);
+    }
+    return out;
   }
 
   Result<void> rotate() {
@@ -120,7 +137,7 @@ Result<std::unique_ptr<History>> History::open(std::string path, std::size_t byt
   impl->path = std::move(path);
   impl->bytes_max = bytes_max;
   if (auto opened = impl->open_file(); !opened) return tl::unexpected(opened.error());
-  impl->find_last_seq();
+  impl->read_tail();
   return std::unique_ptr<History>(new History(std::move(impl)));
 }
 
@@ -134,7 +151,7 @@ Result<void> History::add(const HistoryEntry& entry, std::chrono::system_clock::
     if (auto rotated = impl_->rotate(); !rotated) return rotated;
   }
   if (auto written = impl_->append(impl_->torn ? "\n" + line : line); !written) return written;
-  ++impl_->last_seq;
+  impl_->remember(impl_->last_seq + 1, line.substr(0, line.size() - 1));
   return {};
 }
 
@@ -142,6 +159,7 @@ std::vector<std::string> History::last(std::size_t count, std::uint64_t after) c
   const std::lock_guard lock(impl_->mutex);
   count = std::min(count, kReadMax);
   if (count == 0 || after >= impl_->last_seq) return {};
+  if (count <= kTailEntries || after + 1 >= impl_->tail.front().first) return impl_->from_tail(count, after);
   std::deque<std::string> kept;
   for (const auto& file : impl_->paths()) {
     std::ifstream in(file);
@@ -153,6 +171,11 @@ std::vector<std::string> History::last(std::size_t count, std::uint64_t after) c
     }
   }
   return {std::make_move_iterator(kept.begin()), std::make_move_iterator(kept.end())};
+}
+
+std::uint64_t History::last_seq() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->last_seq;
 }
 
 std::string iso_time(std::chrono::system_clock::time_point at) {

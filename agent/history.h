@@ -32,7 +32,8 @@ namespace ringagent {
 class History {
  public:
   static constexpr std::size_t kBytesMax = 4 * 1024 * 1024;
-  static constexpr std::size_t kReadMax = 10'000;  // entries in one answer
+  static constexpr std::size_t kReadMax = 10'000;   // entries in one answer
+  static constexpr std::size_t kTailEntries = 200;  // the newest, kept in memory: asking for them reads no file
 
   // Opens or makes the file. Errors name the path.
   static Result<std::unique_ptr<History>> open(std::string path, std::size_t bytes_max = kBytesMax);
@@ -46,6 +47,8 @@ class History {
 
   // The newest `count` (at most kReadMax) lines with a seq above `after`, oldest first, each a JSON object.
   std::vector<std::string> last(std::size_t count, std::uint64_t after = 0) const;
+  // Of the newest entry; 0 before the first.
+  std::uint64_t last_seq() const;
 
  private:
   struct Impl;

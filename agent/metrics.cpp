@@ -94,7 +94,10 @@ void about_the_nodes(Page& page, const Snapshot& s) {
     page.gauge(name, help);
     for (const auto& node : s.nodes) page.sample({{"member", node.name}}, value(node));
   };
-  each("ringagent_node_in_ring", "1 if the node is in the ring.", [](const NodeView& n) { return truth(n.in); });
+  page.gauge("ringagent_node_in_ring", "1 if the node is in the ring; of those nodes whose place that is.");
+  for (const auto& node : s.nodes) {
+    if (node.role == "ring") page.sample({{"member", node.name}}, truth(node.in));
+  }
   each("ringagent_node_agent_alive", "1 if the node's agent answers (0: suspect, dead or left).",
        [](const NodeView& n) { return truth(n.agent == "alive"); });
   each("ringagent_node_mysql_up", "1 if the node's MySQL is up (0: down, hung, denied or unknown).",

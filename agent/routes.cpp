@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "agent/metrics.h"
 #include "agent/status.h"
 #include "agent/text.h"
+#include "agent/web_files.h"
 #include "config/duration.h"
 
 namespace ringagent {
@@ -58,6 +60,7 @@ HttpAnswer history(const Parameters& parameters, const RouteContext& context) {
     if (!value) return wrong(fmt::format("{} is not a whole number: /history?n=20&after=0", name));
     *target = *value;
   }
+  if (!context.local) count = std::min<std::uint64_t>(count, History::kTailEntries);
   std::string body = "[";
   const char* before = "\n";
   for (const auto& line : context.history->last(count, after)) {
@@ -101,15 +104,28 @@ HttpAnswer ask_health(const std::string& path, const Parameters& parameters, con
 
 HttpAnswer answer_get(const std::string& path, const Parameters& parameters, const RouteContext& context) {
   if (path == "/history") return history(parameters, context);
+  if (path == "/events" && !context.local) return {200, "text/event-stream", "", true};
+  if (const WebFile* file = web_file(path)) return {200, file->type, std::string(file->text)};
   const bool asks_health = path == "/health" || path == "/writable" || path == "/readable";
   const bool known = asks_health || path == "/status" || path == "/metrics" || (path == "/plan" && context.local);
-  if (!known) return plain(404, "no such page; there are /status /metrics /health /writable /readable /history");
+  if (!known)
+    return plain(404, "no such page; there are / /status /metrics /health /writable /readable /history /events");
   if (!context.snapshot) return no("the agent is starting");
   if (asks_health) return ask_health(path, parameters, context);
   if (path == "/status") return {200, kJson, status_json(*context.snapshot, ms(context.age))};
   if (path == "/plan") return {200, kJson, plan_json(*context.snapshot)};
   const double age_s = static_cast<double>(context.age.count()) / 1e6;
   return {200, kPrometheus, metrics_text(*context.snapshot, age_s)};
+}
+
+std::string news_event(const RouteContext& context) {
+  if (!context.snapshot) return ": the agent is starting\n\n";
+  return fmt::format("event: history\ndata: {}\n\nevent: status\ndata: {}\n\n", context.history->last_seq(),
+                     status_line(*context.snapshot, 0));
+}
+
+std::string beat_event(const RouteContext& context) {
+  return fmt::format(": beat\nevent: beat\ndata: {{\"age_ms\": {}}}\n\n", ms(context.age));
 }
 
 }  // namespace ringagent

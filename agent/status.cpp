@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/advice.h"
+
 namespace ringagent {
 namespace {
 
@@ -21,7 +23,9 @@ std::string bytes(const Json& json) {
 }
 
 Json problem(const ProblemView& view) {
-  return {{"severity", view.severity}, {"code", view.code}, {"node", text_or_null(view.node)}, {"text", view.text}};
+  const Advice help = advice(view.code);
+  return {{"severity", view.severity}, {"code", view.code},   {"node", text_or_null(view.node)},
+          {"text", view.text},         {"means", help.means}, {"do", help.todo}};
 }
 
 Json upstream(const UpstreamView& view) {
@@ -61,33 +65,39 @@ Json node(const NodeView& view) {
           {"foreign", text_or_null(view.foreign)}};
 }
 
-}  // namespace
-
-std::string status_json(const Snapshot& s, std::int64_t age_ms) {
+Json status(const Snapshot& s, std::int64_t age_ms) {
   Json problems = Json::array();
   for (const auto& p : s.problems) problems.push_back(problem(p));
   Json nodes = Json::array();
   for (const auto& n : s.nodes) nodes.push_back(node(n));
-  return bytes({{"format", kStatusFormat},
-                {"cluster", s.cluster},
-                {"node", s.node},
-                {"version", s.version},
-                {"generation", s.generation},
-                {"epoch", s.epoch},
-                {"head", text_or_null(s.head_hash)},
-                {"confirmed", s.confirmed},
-                {"age_ms", age_ms},
-                {"health", s.health},
-                {"problems", problems},
-                {"quorum",
-                 {{"voters", s.voters},
-                  {"needed", s.quorum_needed},
-                  {"reachable", s.quorum_reachable},
-                  {"held", s.quorum_held}}},
-                {"paused", s.paused},
-                {"paused_why", text_or_null(s.paused_why)},
-                {"ring", s.ring},
-                {"nodes", nodes}});
+  return {
+      {"format", kStatusFormat},
+      {"cluster", s.cluster},
+      {"node", s.node},
+      {"version", s.version},
+      {"generation", s.generation},
+      {"epoch", s.epoch},
+      {"head", text_or_null(s.head_hash)},
+      {"confirmed", s.confirmed},
+      {"age_ms", age_ms},
+      {"health", s.health},
+      {"problems", problems},
+      {"quorum",
+       {{"voters", s.voters}, {"needed", s.quorum_needed}, {"reachable", s.quorum_reachable}, {"held", s.quorum_held}}},
+      {"paused", s.paused},
+      {"paused_why", text_or_null(s.paused_why)},
+      {"ring", s.ring},
+      {"nodes", nodes}};
+}
+
+}  // namespace
+
+std::string status_json(const Snapshot& s, std::int64_t age_ms) {
+  return bytes(status(s, age_ms));
+}
+
+std::string status_line(const Snapshot& s, std::int64_t age_ms) {
+  return status(s, age_ms).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string plan_json(const Snapshot& s) {

@@ -22,6 +22,8 @@ inline constexpr int kStatusFormat = 1;
 
 // `age_ms`: how long ago the agent's loop made this snapshot. A large one means that the loop hangs.
 std::string status_json(const Snapshot& snapshot, std::int64_t age_ms);
+// The same on one line, without its end.
+std::string status_line(const Snapshot& snapshot, std::int64_t age_ms);
 
 // `ringagent plan`: {"plan": [...], "why": null | "..."}; the statements that the agent would issue now, or
 // why none.

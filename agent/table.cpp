@@ -198,13 +198,30 @@ std::string quorum_words(const Json& status, TableStyle style) {
   return wrapped(text, style.width, 8) + "\n";
 }
 
+// "    means: the ring runs without it", the further lines under the words.
+std::string explained(const char* label, const std::string& words, TableStyle style) {
+  const std::string head = std::string(label) + ":";
+  const std::string lines = wrapped(head + " " + words, style.width - 4, 2);
+  std::string out = "    " + painted(Paint::dim, head, style.colour);
+  for (const char c : lines.substr(head.size())) out += c == '\n' ? std::string("\n    ") : std::string(1, c);
+  return out + "\n";
+}
+
+// What it means and what to do stands under the last of those for which it is the same.
 std::string problem_words(const Json& status, TableStyle style) {
+  const auto& problems = list(status, "problems");
   std::string out;
-  for (const auto& problem : list(status, "problems")) {
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    const Json& problem = problems[i];
     const std::string severity = str(problem, "severity");
     const std::string lines = wrapped(severity + ": " + str(problem, "text"), style.width, 4);
     const Paint paint = severity == "warning" ? Paint::yellow : Paint::red;
     out += painted(paint, severity, style.colour) + lines.substr(severity.size()) + "\n";
+    if (i + 1 < problems.size() && str(problems[i + 1], "code") == str(problem, "code")) continue;
+    for (const char* key : {"means", "do"}) {
+      const std::string words = str(problem, key);
+      if (!words.empty()) out += explained(key, words, style);
+    }
   }
   return out;
 }

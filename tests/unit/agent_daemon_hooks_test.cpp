@@ -1,6 +1,10 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -114,4 +118,31 @@ TEST_CASE("hooks: a program that fails or is missing is a line in the log") {
   scene.finish();
   REQUIRE(scene.log.size() == 2);
   CHECK(scene.log[1].find("no such file") != std::string::npos);
+}
+
+TEST_CASE("hooks: a program that hangs is killed with all that it has started, and that is said") {
+  Scene scene;
+  scene.hooks->close();
+  scene.finish();
+  scene.hooks = std::make_unique<Hooks>(
+      &scene.loop, [&](LogLevel, const std::string& line) { scene.log.push_back(line); }, 300ms);
+  // The child holds a pipe open for as long as it lives.
+  const std::string fifo = scene.dir / "held";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  scene.hooks->configure(
+      scene.program("sleep 1000 > " + fifo + " & echo started >> " + (scene.dir / "seen") + "; exec sleep 1000"), "");
+  const auto began = std::chrono::steady_clock::now();
+  scene.hooks->ring_changed(samples::healthy(2));
+  scene.hooks->ring_changed(samples::broken());  // waits its turn
+  uv_run(&scene.loop, UV_RUN_ONCE);
+  while (scene.log.empty()) uv_run(&scene.loop, UV_RUN_ONCE);
+  CHECK(std::chrono::steady_clock::now() - began < 5s);
+  CHECK(scene.log[0] == "[hooks] ring_changed: " + (scene.dir / "hook") + " was killed (the limit is 300 ms)");
+  while (scene.log.size() < 2) uv_run(&scene.loop, UV_RUN_ONCE);  // the second one hangs as well
+  CHECK(scene.read("seen") == "7 ok db1 db2\nstarted\n8 critical db1 db2 db4\nstarted\n");
+  pollfd waiting{reader, POLLIN, 0};
+  CHECK(::poll(&waiting, 1, 5000) == 1);  // both children are gone: nobody holds the other end
+  CHECK((waiting.revents & POLLHUP) != 0);
+  ::close(reader);
 }

@@ -149,3 +149,24 @@ TEST_CASE("history: for people") {
   CHECK(history_text("torn\x1b") == "torn \n");
   CHECK(history_text(R"({"what": 5, "steps": [1, {"name": []}]})").size() > 0);
 }
+
+TEST_CASE("history: the newest entries come from memory, also after a restart, and are those of the files") {
+  const TempDir dir;
+  const std::string path = dir / "history.jsonl";
+  const auto fill = [&](History& history, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) REQUIRE(history.add(HistoryEntry{}, std::chrono::system_clock::now()));
+  };
+  auto history = *History::open(path);
+  CHECK(history->last_seq() == 0);
+  fill(*history, History::kTailEntries + 20);
+  const auto all = history->last(10'000);
+  REQUIRE(all.size() == History::kTailEntries + 20);
+  std::filesystem::rename(path, dir / "elsewhere");  // whoever answers now has it in memory
+  CHECK(history->last(30) == std::vector<std::string>(all.end() - 30, all.end()));
+  CHECK(history->last(10'000, history->last_seq() - 3) == std::vector<std::string>(all.end() - 3, all.end()));
+  std::filesystem::rename(dir / "elsewhere", path);
+  history.reset();
+  history = *History::open(path);
+  CHECK(history->last_seq() == History::kTailEntries + 20);
+  CHECK(history->last(30) == std::vector<std::string>(all.end() - 30, all.end()));
+}

@@ -32,6 +32,15 @@ TEST_CASE("metrics: what an alert asks for is there") {
   CHECK(has(text, "ringagent_link_lag_seconds{member=\"db1\",source=\"db4\"} 0.012"));
 }
 
+TEST_CASE("metrics: who never is in the ring is not out of it, or an alert would say so for ever") {
+  Snapshot s = samples::healthy(4);
+  s.nodes[3].role = "leaf";
+  s.nodes[3].in = false;
+  const std::string text = metrics_text(s, 0);
+  CHECK(text.find("ringagent_node_in_ring{member=\"db3\"} 1") != std::string::npos);
+  CHECK(text.find("ringagent_node_in_ring{member=\"db4\"}") == std::string::npos);
+}
+
 TEST_CASE("metrics: what is not known has no sample") {
   const std::string text = metrics_text(samples::broken(), 0);
   CHECK(text.find("ringagent_link_lag_seconds{member=\"db4\"") == std::string::npos);

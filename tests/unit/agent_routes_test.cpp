@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "agent/routes.h"
 #include "agent_samples.h"
@@ -116,4 +118,67 @@ TEST_CASE("routes: the plan is for the machine's own people") {
   CHECK(desk.get("/plan").status == 200);
   CHECK(desk.get("/command").status == 404);
   CHECK(desk.get("/nothing").status == 404);
+}
+
+TEST_CASE("routes: the page and what it loads are there, and nothing in them comes from elsewhere") {
+  Desk desk;
+  const auto page = desk.get("/");
+  CHECK(page.status == 200);
+  CHECK(page.type == "text/html; charset=utf-8");
+  std::size_t loaded = 0;
+  std::string all = page.body;
+  const std::regex link(R"re((?:src|href)="(/[a-z]+\.[a-z]+)")re");
+  for (std::sregex_iterator at(page.body.begin(), page.body.end(), link), end; at != end; ++at, ++loaded) {
+    const auto part = desk.get((*at)[1]);
+    CHECK_MESSAGE(part.status == 200, (*at)[1].str());
+    CHECK(part.body.size() > 100);
+    all += part.body;
+  }
+  CHECK(loaded == 3);
+  for (const char* script : {"/ring.js", "/words.js"}) all += desk.get(script).body;
+  CHECK(all.find("https://") == std::string::npos);
+  for (std::size_t at = all.find("http://"); at != std::string::npos; at = all.find("http://", at + 1)) {
+    CHECK(all.compare(at, 18, "http://www.w3.org/") == 0);  // the name of SVG, not an address
+  }
+  // Hosts may lie: what they say is never markup.
+  for (const char* word : {"innerHTML =", "outerHTML", "insertAdjacentHTML", "document.write", "eval("}) {
+    CHECK_MESSAGE(all.find(word) == std::string::npos, word);
+  }
+}
+
+TEST_CASE("routes: streams are for TCP") {
+  Desk desk;
+  CHECK(desk.get("/events").stream);
+  desk.local = true;
+  CHECK_FALSE(desk.get("/events").stream);
+  CHECK(desk.get("/events").status == 404);
+}
+
+TEST_CASE("routes: news are one event a topic, equal while nothing changes, and beats tell the age") {
+  Desk desk;
+  const auto context = [&] {
+    return RouteContext{std::make_shared<Snapshot>(desk.snapshot), desk.age, desk.history.get(), false};
+  };
+  const std::string news = news_event(context());
+  CHECK(news.starts_with("event: history\ndata: 0\n\nevent: status\ndata: {\"format\":1,"));
+  CHECK(news.ends_with("}\n\n"));
+  CHECK(std::count(news.begin(), news.end(), '\n') == 6);
+  desk.age = 3s;
+  CHECK(news_event(context()) == news);
+  CHECK(beat_event(context()) == ": beat\nevent: beat\ndata: {\"age_ms\": 3000}\n\n");
+  desk.snapshot.epoch = 8;
+  CHECK(news_event(context()) != news);
+  desk.snapshot.problems = {{"warning", "x", "", "two\nlines"}};
+  const std::string two = news_event(context());
+  CHECK(std::count(two.begin(), two.end(), '\n') == 6);
+}
+
+TEST_CASE("routes: over TCP the history is what is in memory") {
+  Desk desk;
+  for (std::uint64_t i = 1; i <= History::kTailEntries + 50; ++i) {
+    REQUIRE(desk.history->add(HistoryEntry{}, std::chrono::system_clock::now()));
+  }
+  CHECK(json::parse(desk.get("/history", {{"n", "10000"}}).body).size() == History::kTailEntries);
+  desk.local = true;
+  CHECK(json::parse(desk.get("/history", {{"n", "10000"}}).body).size() == History::kTailEntries + 50);
 }

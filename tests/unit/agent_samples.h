@@ -82,7 +82,7 @@ inline Snapshot broken() {
   link.error_number = 2003;
   link.error = "error connecting to master 'ringagent_repl@10.0.0.2:3306'";
   s.problems = {{"warning", "node_out", "db3", "db3 is out: mysqld is down (connection refused) for 12 s"},
-                {"critical", "link_broken", "db4",
+                {"critical", "link_down", "db4",
                  "db4 does not receive from db2: error 2003, error connecting to master "
                  "'ringagent_repl@10.0.0.2:3306' - retry-time: 1  maximum-retries: 100000"}};
   return s;

@@ -59,6 +59,8 @@ db4   in     alive  up     db3      running  12 ms  rw
 voters: db1 db2 db3; 3 of 3 reachable, 2 needed
 
 warning: paused by db2: disks are exchanged; `ringagent resume` ends it
+    means: nothing is repaired, whatever dies
+    do: `ringagent resume` when the work is done
 )");
 }
 
@@ -79,8 +81,17 @@ db4   in     alive  up     db2      error 2003  ?      rw
 voters: db1 db2 db4; 3 of 3 reachable, 2 needed
 
 warning: db3 is out: mysqld is down (connection refused) for 12 s
+    means: the others replicate past it; what it had not sent to anybody comes
+      back when it does
+    do: bring back what the text names; then it is checked, catches up and is
+      taken in by itself
 critical: db4 does not receive from db2: error 2003, error connecting to master
     'ringagent_repl@10.0.0.2:3306' - retry-time: 1 maximum-retries: 100000
+    means: this node receives nothing, so changes of the others do not reach it
+      or anybody behind it
+    do: nothing if it is connecting and mends itself in a moment; else see
+      whether the source's port can be reached from here and the replication
+      account may log in
 )");
 }
 
@@ -131,7 +142,7 @@ TEST_CASE("table: before there is a ring") {
   Snapshot s;
   s.cluster = "shop";
   s.node = "db1";
-  s.problems = {{"critical", "no_ring", "", "the ring is not formed: db3 and db4 have not been heard"}};
+  s.problems = {{"critical", "formation", "", "the ring is not formed: db3 and db4 have not been heard"}};
   CHECK(table(s) == R"(
 shop: critical                                              epoch 0, seen by db1
 
@@ -140,6 +151,8 @@ shop: critical                                              epoch 0, seen by db1
 voters: none yet
 
 critical: the ring is not formed: db3 and db4 have not been heard
+    means: one thing that is missing before the first ring can be formed
+    do: put right what the text names, on that node
 )");
 }
 
