@@ -32,7 +32,8 @@ std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
   Config next = successor_of(*view.config);
   if (member.absence == Absence::leaving) {
     erase_member(next, member.id);
-    return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " has left the ring: it is drained"};
+    return PlannedStep{
+        {member.id, Evidence::planned}, std::move(next), member.name + " has left the ring: it is drained"};
   }
   Member& changed = *next.find(member.id);
   changed.in = false;
@@ -48,8 +49,10 @@ std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
 // One that was out already has nothing to drain, but for what never left it: only if it is up and has caught up is that known.
 std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& member) {
   const PeerView* p = peer(view, member.id);
-  const bool known = p != nullptr && p->record != nullptr && p->record->phase == Phase::ready && usable(view, member.id);
-  if (member.in || member.absence != Absence::leaving || !known || stranded_count(view, member.id) != 0) return std::nullopt;
+  const bool known =
+      p != nullptr && p->record != nullptr && p->record->phase == Phase::ready && usable(view, member.id);
+  if (member.in || member.absence != Absence::leaving || !known || stranded_count(view, member.id) != 0)
+    return std::nullopt;
   Config next = successor_of(*view.config);
   erase_member(next, member.id);
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " has left the ring"};
@@ -58,7 +61,8 @@ std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& m
 std::optional<PlannedStep> absence_over(const View& view, const Member& member) {
   if (member.absence != Absence::maintenance || member.absence_ms == 0) return std::nullopt;
   const auto since = view.absent_for.find(member.id);
-  if (since == view.absent_for.end() || since->second < std::chrono::milliseconds(member.absence_ms)) return std::nullopt;
+  if (since == view.absent_for.end() || since->second < std::chrono::milliseconds(member.absence_ms))
+    return std::nullopt;
   Config next = successor_of(*view.config);
   end_absence(*next.find(member.id));
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), "the maintenance of " + member.name + " is over"};
@@ -78,7 +82,8 @@ std::optional<PlannedStep> next_move(const View& view) {
     Member& changed = *next.find(member.id);
     if (member.in) {
       changed.absence = Absence::moving;
-      return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " is to be moved: it is drained first"};
+      return PlannedStep{
+          {member.id, Evidence::planned}, std::move(next), member.name + " is to be moved: it is drained first"};
     }
     if (changed.absence == Absence::moving) changed.absence = Absence::none;
     move_to_place(next, member.id);
@@ -111,7 +116,9 @@ std::optional<PlannedStep> spare_rests(const View& view) {
     if (it->role != Role::spare || !it->in || it->absence != Absence::none) continue;
     Config next = successor_of(*view.config);
     next.find(it->id)->absence = Absence::standby;
-    return PlannedStep{{it->id, Evidence::planned}, std::move(next), "the ring is complete again: the spare " + it->name + " is drained"};
+    return PlannedStep{{it->id, Evidence::planned},
+                       std::move(next),
+                       "the ring is complete again: the spare " + it->name + " is drained"};
   }
   return std::nullopt;
 }
@@ -120,20 +127,22 @@ std::optional<PlannedStep> spare_rests(const View& view) {
 
 std::optional<PlannedStep> new_address(const View& view, const Member& member) {
   const PeerView* p = peer(view, member.id);
-  if (p == nullptr || p->record == nullptr || p->record->mysql.empty() || p->record->gossip.empty()) return std::nullopt;
+  if (p == nullptr || p->record == nullptr || p->record->mysql.empty() || p->record->gossip.empty())
+    return std::nullopt;
   if (p->record->mysql == member.mysql && p->record->gossip == member.gossip) return std::nullopt;
   const bool same_server = p->record->server_id == member.server_id && p->record->server_uuid == member.server_uuid;
   if (p->lives_twice || (member.role != Role::witness && !same_server)) return std::nullopt;  // a copied machine
-  if (p->record->head.epoch != view.config->epoch) return std::nullopt;  // an older word
+  if (p->record->head.epoch != view.config->epoch) return std::nullopt;                       // an older word
   const bool here = member.id == view.self || (p->liveness == Liveness::alive && !p->ping_unanswered);
   if (!here || (member.id != view.self && p->record_age > kAddressAfter * 3)) return std::nullopt;
   Config next = successor_of(*view.config);
   Member& changed = *next.find(member.id);
   changed.mysql = p->record->mysql;
   changed.gossip = p->record->gossip;
-  return PlannedStep{{member.id, Evidence::address},
-                     std::move(next),
-                     member.name + " has another address: MySQL at " + changed.mysql.str() + ", agent at " + changed.gossip.str()};
+  return PlannedStep{
+      {member.id, Evidence::address},
+      std::move(next),
+      member.name + " has another address: MySQL at " + changed.mysql.str() + ", agent at " + changed.gossip.str()};
 }
 
 // ---------------------------------------------------------------- ways around a bad edge
@@ -141,7 +150,8 @@ std::optional<PlannedStep> new_address(const View& view, const Member& member) {
 std::optional<NodeId> starved_member(const View& view) {
   for (const NodeId& id : ring(*view.config)) {
     const PeerView* p = peer(view, id);
-    if (p != nullptr && p->record != nullptr && !p->record->starved.empty() && (id == view.self || agent_answers(*p))) return id;
+    if (p != nullptr && p->record != nullptr && !p->record->starved.empty() && (id == view.self || agent_answers(*p)))
+      return id;
   }
   return std::nullopt;
 }
@@ -217,7 +227,8 @@ std::optional<RouteAround> route_around(const View& view) {
   if (!starved || view.rerouted_for < kRouteAgain || !head.wanted_order.empty()) return std::nullopt;
   const auto source = upstream(head, *starved);
   const PeerView* p = source ? peer(view, *source) : nullptr;
-  if (p == nullptr || p->record == nullptr || p->record->health != MysqlHealth::up || p->ping_unanswered) return std::nullopt;
+  if (p == nullptr || p->record == nullptr || p->record->health != MysqlHealth::up || p->ping_unanswered)
+    return std::nullopt;
   const std::vector<NodeId> in = ring(head);
   if (in.size() < 3) return std::nullopt;
   std::optional<RouteAround> last_resort;
@@ -231,7 +242,8 @@ std::optional<RouteAround> route_around(const View& view) {
     for (std::size_t i = 0; i < others.size(); ++i) {
       const NodeId& before = others[i];
       const NodeId& after = others[(i + 1) % others.size()];
-      if (good_edge(view, before, id) && good_edge(view, id, after)) return RouteAround{id, order_with(head, id, before), why};
+      if (good_edge(view, before, id) && good_edge(view, id, after))
+        return RouteAround{id, order_with(head, id, before), why};
     }
     if (!last_resort) last_resort = RouteAround{id, home_order(head), why};
   }

@@ -104,13 +104,14 @@ class CommandLine {
 
   void add_planning_commands() {
     Words& w = words_;
-    auto* maintenance = add("maintenance", "planned absence of a node: drained, then out, until off or the time is over",
-                            "maintenance db3 on --for 30m --reason disks", [&w](Console c) {
-                              w.maintenance.for_text = w.for_text;
-                              w.maintenance.reason = w.reason;
-                              w.maintenance.wait = !w.no_wait;
-                              return maintenance_command(w.agent, w.maintenance, c);
-                            });
+    auto* maintenance =
+        add("maintenance", "planned absence of a node: drained, then out, until off or the time is over",
+            "maintenance db3 on --for 30m --reason disks", [&w](Console c) {
+              w.maintenance.for_text = w.for_text;
+              w.maintenance.reason = w.reason;
+              w.maintenance.wait = !w.no_wait;
+              return maintenance_command(w.agent, w.maintenance, c);
+            });
     maintenance->add_option("node", w.maintenance.node, "which node")->required();
     maintenance->add_option("state", w.maintenance.state, "on or off")->required();
     maintenance->add_option("--for", w.for_text, "it ends by itself after this time, such as 30m");

@@ -133,7 +133,8 @@ CommandStep remove(const Command& command, const View& view, const std::string& 
   const PeerView* p = peer(view, member->id);
   const bool answers = member->id == view.self || (p != nullptr && agent_answers(*p));
   if (answers) return refuse("the agent of " + name + " answers: run `ringagent leave` there, so that nothing is lost");
-  if (member->in) return refuse(name + " is in the ring: it can be removed once it is out (`ringagent status` says why it is not)");
+  if (member->in)
+    return refuse(name + " is in the ring: it can be removed once it is out (`ringagent status` says why it is not)");
   Config next = head;
   erase_member(next, member->id);
   return propose(view, std::move(next), who, who + " removed " + name + " for good");

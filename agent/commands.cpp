@@ -88,7 +88,8 @@ json_read::Json node_in(const json_read::Json& status, const std::string& name) 
 }
 
 // Looks at the status until `over` is satisfied; it returns what is still missing, or "". Ctrl-C ends the looking only.
-int watch_until(const AgentChoice& agent, Console console, const std::function<std::string(const json_read::Json&)>& over) {
+int watch_until(const AgentChoice& agent, Console console,
+                const std::function<std::string(const json_read::Json&)>& over) {
   std::string before;
   for (;;) {
     int code = kExitOk;
@@ -220,7 +221,8 @@ int leave_command(const AgentChoice& agent, bool wait, Console console) {
   if (code != kExitOk || !wait) return code;
   return watch_until(agent, console, [&](const json_read::Json& status) -> std::string {
     const std::string self = json_read::str(status, "node");
-    if (node_in(status, self).is_object()) return self + " is being drained: what it wrote has not all reached its successor yet";
+    if (node_in(status, self).is_object())
+      return self + " is being drained: what it wrote has not all reached its successor yet";
     console.out << self << " has left the ring; its server follows nobody and is read_only\n";
     return "";
   });

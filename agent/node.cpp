@@ -266,7 +266,8 @@ bool Node::Impl::counts_as_reachable(const NodeId& id) const {
 void Node::Impl::watch_quorum() {
   const Config& head = *chain.head();
   const std::vector<NodeId> all = voters(head);
-  const auto reachable = static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [this](const NodeId& id) { return counts_as_reachable(id); }));
+  const auto reachable = static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [this](const NodeId& id) { return counts_as_reachable(id); }));
   const bool held = reachable >= majority(head);
   if (quorum_ && !held) {
     log(LogLevel::error, "quorum lost: " + std::to_string(reachable) + " of " + std::to_string(voters(head).size()) +
@@ -365,7 +366,8 @@ void Node::Impl::note_life(const Packet& packet) {
   }
   if (packet.boot >= lives.boot || now_ - lives.since < settings.silence) return;  // late packets are no life
   if (!lives_twice(packet.from))
-    log(LogLevel::error, "two agents live under the id of " + name_of(packet.from) + ", one of them at " + packet.address.str());
+    log(LogLevel::error,
+        "two agents live under the id of " + name_of(packet.from) + ", one of them at " + packet.address.str());
   lives.older_heard = now_;
   lives.older_at = packet.address;
   const NodeRecord* record = facts_.find(packet.from);

@@ -97,6 +97,7 @@ class Node::Impl {
   Situation situation() const;
   std::optional<NodeRecord> wanted_source() const;
   bool member_well(const NodeId& id) const;
+  std::optional<std::string> position_of(const NodeId& id);
   void follow_way_back();
   void follow_way_out();
   bool drained();
@@ -236,7 +237,7 @@ class Node::Impl {
   std::uint64_t starts_noted_ = 0;
   bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
-  std::optional<Time> read_only_since_;  // as this agent has seen it
+  std::optional<Time> read_only_since_;      // as this agent has seen it
   std::optional<std::string> drain_target_;  // what must have reached the next one before a planned absence begins
   Time adopted_at_{0};
   std::optional<Time> stuck_since_;

@@ -19,7 +19,7 @@ constexpr Duration kJudgeLimit = 1200ms;      // a voter that must ask a port fi
 constexpr Duration kPingLimit = 250ms;
 constexpr Duration kObjectionMax = 10s;
 constexpr Duration kCommandLimit = 5s;
-constexpr Duration kLostFor = 10s;    // a member that is to be declared lost must not answer for so long
+constexpr Duration kLostFor = 10s;  // a member that is to be declared lost must not answer for so long
 constexpr Duration kForcingLimit = 25s;
 constexpr Duration kForcingAsk = 500ms;
 constexpr Duration kLookPeriod = 600s;  // to know that a port did answer once; each is a login
@@ -504,14 +504,16 @@ void Node::Impl::start_forcing(const Command& command) {
     if (!chain.yield(out)) return refuse("there is nothing to yield: this agent knows of one ring only");
     take(std::move(out));
     log(LogLevel::warning, "this agent has given up its side of a ring that was forced twice, and takes the other one");
-    fx_->replies.push_back({command.id, true, "given up; this agent takes the other side's ring as soon as it hears of it"});
+    fx_->replies.push_back(
+        {command.id, true, "given up; this agent takes the other side's ring as soon as it hears of it"});
     return;
   }
   const Config& head = *chain.head();
   if (forcing_) return refuse("a forced quorum is under way already");
   if (quorum_) return refuse("there is a quorum: nothing needs to be forced");
   if (own_member() == nullptr) return refuse(settings.name + " is no member of the ring any more");
-  if (argument(command, "yes").empty()) return refuse("say --yes-i-verified-they-are-down once you have: nobody else can know");
+  if (argument(command, "yes").empty())
+    return refuse("say --yes-i-verified-they-are-down once you have: nobody else can know");
   Forcing f;
   f.command = command;
   for (const std::string& name : words(command, "lost")) {
@@ -547,7 +549,8 @@ CanvassAnswer Node::Impl::watch_lost(const Canvass& canvass) {
     const Seen& seen = seen_[item.node];
     if (const auto at = swim_.last_answer(item.node); at && *at > watch.since) watch.answered = "its agent answers";
     if (seen.port_at > watch.since && seen.port == EdgeState::ok) watch.answered = "its MySQL port answers";
-    if (!watch.answered.empty()) return {canvass.nonce, Opinion::object, name_of(item.node) + " is not lost: " + watch.answered};
+    if (!watch.answered.empty())
+      return {canvass.nonce, Opinion::object, name_of(item.node) + " is not lost: " + watch.answered};
     if (now_ - watch.since < kLostFor) answer = {canvass.nonce, Opinion::abstain, "still looking"};
   }
   return answer;
@@ -562,7 +565,8 @@ void Node::Impl::run_forcing() {
   };
   const Config& head = *chain.head();
   if (head.epoch != f.epoch) {
-    if (head.evidence_class == to_string(Evidence::forced)) return over(true, "generation " + std::to_string(head.generation) + ": " + head.reason);
+    if (head.evidence_class == to_string(Evidence::forced))
+      return over(true, "generation " + std::to_string(head.generation) + ": " + head.reason);
     return over(false, "the ring has changed meanwhile: look at `ringagent status`");
   }
   if (chain.proposing()) return;
@@ -582,8 +586,10 @@ void Node::Impl::run_forcing() {
   std::string missing;
   for (const NodeId& id : f.survivors) {
     const auto answer = f.answers.find(id);
-    if (answer != f.answers.end() && answer->second.opinion == Opinion::object) return over(false, name_of(id) + " objects: " + answer->second.why);
-    if (answer == f.answers.end() || answer->second.opinion != Opinion::concur) missing += (missing.empty() ? "" : ", ") + name_of(id);
+    if (answer != f.answers.end() && answer->second.opinion == Opinion::object)
+      return over(false, name_of(id) + " objects: " + answer->second.why);
+    if (answer == f.answers.end() || answer->second.opinion != Opinion::concur)
+      missing += (missing.empty() ? "" : ", ") + name_of(id);
   }
   if (now_ - f.began > kForcingLimit) return over(false, "not every survivor agreed in time: " + missing);
   if (!missing.empty()) return;
@@ -619,7 +625,8 @@ void Node::Impl::run_forcing() {
 void Node::Impl::watch_clones() {
   if (!chain.broken().empty() || (!facts_.cloned() && !swim_.outlived_by())) return;
   const std::string why =
-      "another agent lives under the id of this one: its state directory was copied or restored. Stop one of the two and "
+      "another agent lives under the id of this one: its state directory was copied or restored. Stop one of the two "
+      "and "
       "wipe its state directory";
   chain.declare_broken(why);
   log(LogLevel::error, why);

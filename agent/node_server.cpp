@@ -285,6 +285,14 @@ void Node::Impl::run_repair() {
 
 // ---------------------------------------------------------------- the way back into the ring
 
+// By the word of its agent, or of the server itself where no agent has told anybody.
+std::optional<std::string> Node::Impl::position_of(const NodeId& id) {
+  if (const NodeRecord* record = facts_.find(id)) return record->executed;
+  look(id, kLookUrgent);
+  const Seen& seen = seen_[id];
+  return seen.looked ? std::optional(seen.looked->executed) : std::nullopt;
+}
+
 void Node::Impl::follow_way_back() {
   const Member* me = own_member();
   if (me == nullptr || me->in || (me->role != Role::ring && me->role != Role::spare) || !server_.up()) {
@@ -303,16 +311,15 @@ void Node::Impl::follow_way_back() {
   const Link* link = server_.link();
   const bool running = up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running &&
                        (server_.state()->read_only || writes_while_out(*me));
-  const NodeRecord* source = up ? facts_.find(*up) : nullptr;
-  if (!running || source == nullptr) return back_to(Phase::following);
+  const std::optional<std::string> there = up && running ? position_of(*up) : std::nullopt;
+  if (!there) return back_to(Phase::following);
   // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
   const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
-  if (catch_up_target_.empty() || catch_up_source_ != *up)
-    catch_up_target_ = source->executed;  // another has other things
+  if (catch_up_target_.empty() || catch_up_source_ != *up) catch_up_target_ = *there;  // another has other things
   catch_up_source_ = *up;
   if (contains_all(flavor, server_.state()->executed, catch_up_target_)) {
     caught_up_at_ = now_;
-    catch_up_target_ = source->executed;
+    catch_up_target_ = *there;
   } else if (!settling_since_ || now_ - caught_up_at_ > kCaughtUpFresh) {
     return back_to(Phase::following);
   }
@@ -338,7 +345,8 @@ bool Node::Impl::drained() {
   if (!drain_target_ && server_.state_at() > std::max(*read_only_since_, adopted_at_))
     drain_target_ = server_.state()->executed;
   const NodeRecord* next = facts_.find(followers.front());
-  return drain_target_ && next != nullptr && contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor), next->executed, *drain_target_);
+  return drain_target_ && next != nullptr &&
+         contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor), next->executed, *drain_target_);
 }
 
 // ---------------------------------------------------------------- starving

@@ -92,7 +92,8 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
 std::string Node::Impl::until_when(const Member& member, const NodeId& id, Time now) const {
   std::string out = "; maintenance" + (member.note.empty() ? std::string() : " (" + member.note + ")");
   const auto since = absent_since_.find(id);
-  if (member.absence_ms == 0 || since == absent_since_.end()) return out + " until `ringagent maintenance " + member.name + " off`";
+  if (member.absence_ms == 0 || since == absent_since_.end())
+    return out + " until `ringagent maintenance " + member.name + " off`";
   const Duration left = std::chrono::milliseconds(member.absence_ms) - (now - since->second);
   return out + " for another " + seconds(std::max(left, Duration{0}));
 }
@@ -100,8 +101,10 @@ std::string Node::Impl::until_when(const Member& member, const NodeId& id, Time 
 void Node::Impl::add_problems(Snapshot& s, Time now) const {
   const Config& head = *chain.head();
   if (own_member() == nullptr)
-    add(s, "critical", "removed", settings.name, settings.name + " is no member of the ring any more: its server follows nobody");
-  if (!head.wanted_order.empty()) add(s, "warning", "reordering", "", "the nodes are moved, one at a time, to the order that was asked for");
+    add(s, "critical", "removed", settings.name,
+        settings.name + " is no member of the ring any more: its server follows nobody");
+  if (!head.wanted_order.empty())
+    add(s, "warning", "reordering", "", "the nodes are moved, one at a time, to the order that was asked for");
   if (!chain.broken().empty()) {
     const bool forced = head.generation > 0;
     add(s, "critical", "split_chain", "",
@@ -111,8 +114,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
   if (!s.quorum_held) {
     std::string missing;
     for (const NodeId& id : voters(head)) {
-      if (!counts_as_reachable(id))
-        missing += (missing.empty() ? "" : ", ") + name_of(id);
+      if (!counts_as_reachable(id)) missing += (missing.empty() ? "" : ", ") + name_of(id);
     }
     add(s, "critical", "no_quorum", "",
         "no quorum: " + std::to_string(s.quorum_reachable) + " of " + std::to_string(s.voters.size()) +
@@ -150,12 +152,14 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     }
     if (v.in && member.absence != Absence::none)
       add(s, "warning", "draining", v.name,
-          v.name + " is read_only and goes out when all that it wrote has reached its successor: " + to_string(member.absence) +
-              (member.note.empty() ? "" : " (" + member.note + ")"));
+          v.name + " is read_only and goes out when all that it wrote has reached its successor: " +
+              to_string(member.absence) + (member.note.empty() ? "" : " (" + member.note + ")"));
     if (record == nullptr || !server) continue;
-    if (!record->stuck.empty()) add(s, "critical", "stuck", v.name, v.name + " starves all behind it: " + record->stuck);
+    if (!record->stuck.empty())
+      add(s, "critical", "stuck", v.name, v.name + " starves all behind it: " + record->stuck);
     if (!record->starved.empty())
-      add(s, "critical", "starved", v.name, v.name + " gets nothing from its upstream, whose agent says that it is up: " + record->starved);
+      add(s, "critical", "starved", v.name,
+          v.name + " gets nothing from its upstream, whose agent says that it is up: " + record->starved);
     if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
     if (v.stranded > 0 && v.phase == "ready") {
       add(s, "warning", "stranded", v.name,

@@ -271,7 +271,8 @@ std::optional<Wish> wish_return(const View& view) {
   Config next = successor_of(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
-    const bool wanted = member.role == Role::ring || (member.role == Role::spare && (wants_spare(view) || member.absence == Absence::leaving));
+    const bool wanted = member.role == Role::ring ||
+                        (member.role == Role::spare && (wants_spare(view) || member.absence == Absence::leaving));
     if (member.in || !wanted || !ready(view, member.id) || !held_back(view, member.id).empty()) continue;
     put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
@@ -302,7 +303,8 @@ std::optional<Wish> wish_way_around(const View& view) {
   take_out(next, way->out, Evidence::link);
   const bool moved = way->home_order != home_order(*view.config);
   Wish wish = make_wish(view, std::move(next), {{way->out, Evidence::link}});
-  wish.next.reason = name_of(*view.config, way->out) + " is out" + (moved ? ", to come back at another place: " : ": ") + way->why;
+  wish.next.reason =
+      name_of(*view.config, way->out) + " is out" + (moved ? ", to come back at another place: " : ": ") + way->why;
   wish.rank = rank(view, way->out, {});
   return wish;
 }
@@ -461,7 +463,8 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
 void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wish& wish) {
   std::vector<NodeId> healthy = healthy_agents(view);
   for (const CanvassItem& item : wish.items) {
-    const bool gone = item.evidence == Evidence::silent || item.evidence == Evidence::refused || item.evidence == Evidence::headless;
+    const bool gone =
+        item.evidence == Evidence::silent || item.evidence == Evidence::refused || item.evidence == Evidence::headless;
     if (gone) std::erase(healthy, item.node);
   }
   healthy.insert(healthy.end(), answered.begin(), answered.end());
@@ -478,7 +481,8 @@ std::optional<NodeId> must_concur(const View& view, const Wish& wish) {
   const CanvassItem& first = wish.items.front();
   if (first.evidence == Evidence::address) return first.node == view.self ? std::nullopt : std::optional(first.node);
   const Member* after = wish.next.find(first.node);
-  const bool goes = first.evidence == Evidence::planned && view.config->find(first.node)->in && (after == nullptr || !after->in);
+  const bool goes =
+      first.evidence == Evidence::planned && view.config->find(first.node)->in && (after == nullptr || !after->in);
   if (first.evidence != Evidence::returned && !goes) return std::nullopt;
   const std::vector<NodeId> followers = downstream(goes ? *view.config : wish.next, first.node);
   if (followers.empty() || followers.front() == view.self) return std::nullopt;

@@ -51,7 +51,8 @@ std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vect
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others) {
   GtidSet known = union_of(owner.flavor, others);
   for (const NodeRecord* record : others) {
-    if (record->flavor == owner.flavor && !record->received.empty()) known = known.unite(read(owner.flavor, record->received));
+    if (record->flavor == owner.flavor && !record->received.empty())
+      known = known.unite(read(owner.flavor, record->received));
   }
   known = known.restricted_to_origin(origin_of(owner));
   return static_cast<std::int64_t>(known.subtract(read(owner.flavor, have)).count());

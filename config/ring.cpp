@@ -336,8 +336,8 @@ std::vector<NodeId> well_placed(const Config& config) {
     std::vector<std::size_t> place(n), before(n, n), tails;
     for (std::size_t i = 0; i < n; ++i) {
       const NodeId& id = config.members[(i + turn) % n].id;
-      place[i] = static_cast<std::size_t>(
-          std::find(config.wanted_order.begin(), config.wanted_order.end(), id) - config.wanted_order.begin());
+      place[i] = static_cast<std::size_t>(std::find(config.wanted_order.begin(), config.wanted_order.end(), id) -
+                                          config.wanted_order.begin());
       const auto tail = std::lower_bound(tails.begin(), tails.end(), place[i],
                                          [&](std::size_t at, std::size_t value) { return place[at] < value; });
       if (tail != tails.begin()) before[i] = *(tail - 1);

@@ -79,7 +79,8 @@ struct Config {
   std::uint64_t epoch = 0;       // +1 at each decided change; 1 is the first
   Hash parent{};                 // hash of the config before it
   std::vector<Member> members;   // in home order
-  std::vector<NodeId> wanted_order;  // all members in the home order that a person asked for; empty: it is as it should be
+  std::vector<NodeId>
+      wanted_order;  // all members in the home order that a person asked for; empty: it is as it should be
   Pause paused;
   std::string reason;  // one sentence: why this epoch exists
   std::string

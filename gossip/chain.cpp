@@ -535,9 +535,9 @@ void Chain::declare_broken(const std::string& why) {
 
 void Chain::handle(const NodeId&, const Decided& m, Time now, ChainOut& out) {
   const std::string yielded = marker("yielded");
-  const bool given_up = !yielded.empty() && std::any_of(m.configs.begin(), m.configs.end(), [&](const std::string& bytes) {
-    return short_hex(hash_bytes(bytes)) == yielded;
-  });
+  const bool given_up = !yielded.empty() &&
+                        std::any_of(m.configs.begin(), m.configs.end(),
+                                    [&](const std::string& bytes) { return short_hex(hash_bytes(bytes)) == yielded; });
   if (given_up) return;
   // A gap in front of the first is a peer that keeps less than we lack: only then may links be jumped.
   for (std::size_t i = 0; i < m.configs.size(); ++i) {
@@ -578,7 +578,8 @@ void Chain::on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut
     return;
   }
   // Two generations that were forced apart may have grown to different lengths.
-  const bool forced = head_ && head.generation == head_id_.generation && head.generation > 0 && head.epoch < head_id_.epoch;
+  const bool forced =
+      head_ && head.generation == head_id_.generation && head.generation > 0 && head.epoch < head_id_.epoch;
   if (forced && head.epoch + state_.chain.size() > head_id_.epoch && !holds_mark(head.mark)) {
     broken_ = "generation " + std::to_string(head.generation) + " was forced twice: " + from.str() + " has another one";
     return;
@@ -725,7 +726,8 @@ std::string Chain::fingerprint(Time now) const {
   const Proposer& proposer = *proposal_->proposer;
   add(std::to_string(static_cast<int>(proposer.phase())));
   add(encode(Message{{}, Accept{proposer.instance(), proposer.ballot(), proposer.value(), {}}}));
-  add(encode(Message{{}, Accept{proposer.instance(), proposer.inherited_ballot(), proposer.inherited().value_or(""), {}}}));
+  add(encode(
+      Message{{}, Accept{proposer.instance(), proposer.inherited_ballot(), proposer.inherited().value_or(""), {}}}));
   add_ids(proposer.missing());
   return out;
 }

@@ -105,7 +105,7 @@ class Chain {
     Time started{0};
     Time due{0};  // resend, or the end of the back-off
     Duration backoff{0};
-    bool finishing = false;  // completes somebody's accepted value
+    bool finishing = false;         // completes somebody's accepted value
     std::vector<NodeId> survivors;  // of a forced generation: all of them must agree; empty: the voters decide
   };
 

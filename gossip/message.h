@@ -142,9 +142,10 @@ struct NodeRecord {
   std::uint64_t acted_epoch = 0;  // the newest epoch that this node's link satisfies, verified
   Phase phase = Phase::none;
   std::uint64_t rejoin_in_ms = 0;
-  std::string stuck;    // why its link starves all behind it, for link_grace now
+  std::string stuck;     // why its link starves all behind it, for link_grace now
   std::string received;  // what its relay log holds beyond `executed`; "" if nothing
-  std::string starved;  // why nothing comes from its upstream, for link_grace now, though that one's agent says that it is up
+  std::string
+      starved;  // why nothing comes from its upstream, for link_grace now, though that one's agent says that it is up
   bool operator==(const NodeRecord&) const = default;
 };
 

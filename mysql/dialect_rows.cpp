@@ -125,7 +125,8 @@ void read_flow(const Rows& rows, std::size_t i, Link& link) {
   const std::string exec_file = rows.text(i, {"Relay_Source_Log_File", "Relay_Master_Log_File"});
   const std::string exec_pos = rows.text(i, {"Exec_Source_Log_Pos", "Exec_Master_Log_Pos"});
   link.io_position = rows.text(i, {"Gtid_IO_Pos", "Retrieved_Gtid_Set"});
-  link.progress = read_file + ":" + read_pos + " " + link.io_position + " " + rows.text(i, {"Slave_received_heartbeats"});
+  link.progress =
+      read_file + ":" + read_pos + " " + link.io_position + " " + rows.text(i, {"Slave_received_heartbeats"});
   link.relay_file = rows.text(i, {"Relay_Log_File"});
   link.relay_pos = to_number<std::uint64_t>(rows.text(i, {"Relay_Log_Pos"}));
   link.applied = link.relay_file + ":" + rows.text(i, {"Relay_Log_Pos"}) + " " + exec_file + ":" + exec_pos + " " +

@@ -151,7 +151,8 @@ void Checker::check_majority(const Config& config, const std::string& bytes, con
 void Checker::check_change(const Config& config) const {
   const DecidedConfig* parent = parent_of(config);
   if (parent == nullptr) return;
-  if (config.epoch != parent->config.epoch + 1) complain_("C2: epoch " + number_of(config) + " does not follow its parent");
+  if (config.epoch != parent->config.epoch + 1)
+    complain_("C2: epoch " + number_of(config) + " does not follow its parent");
   if (ring(config).empty()) complain_("C6: epoch " + number_of(config) + " has an empty ring");
   std::size_t let_in = 0;
   for (const Member& member : config.members) {
@@ -169,7 +170,8 @@ void Checker::dispatched(const std::string& host, const DurableState& disk, cons
                          Duration patience) {
   if (!touches_link(statement.sql)) return;
   const auto known = disk.chain.empty() ? configs_.end() : configs_.find(hash_bytes(disk.chain.back()));
-  if (known == configs_.end()) return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
+  if (known == configs_.end())
+    return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
   const Config& head = known->second.config;
   const auto up = source_of(head, disk.self);
   const std::string wanted = up ? head.find(*up)->mysql.host : "";

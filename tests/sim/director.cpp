@@ -159,12 +159,13 @@ const std::string& host_at(const World& world, const Words& words, std::size_t a
 void direct(World& world, const Words& words) {
   using Direct = void (*)(World&, const Words&);
   static const std::map<std::string, Direct> verbs = {
-      {"kill", direct_process},   {"start", direct_process}, {"stop", direct_process},  {"hang", direct_process},
-      {"wake", direct_process},   {"pause", direct_process}, {"move", direct_process},   {"save", direct_process},   {"restore", direct_process},  {"clone", direct_clone}, {"crash", direct_process}, {"wipe", direct_process},
-      {"cut", direct_network},    {"mute", direct_network},  {"heal", direct_network},  {"calm", direct_network},
-      {"loss", direct_network},   {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
-      {"load", direct_data},      {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},
-      {"release", direct_data},   {"purge", direct_data},    {"variable", direct_data}, {"operator", direct_person},
+      {"kill", direct_process},    {"start", direct_process}, {"stop", direct_process},  {"hang", direct_process},
+      {"wake", direct_process},    {"pause", direct_process}, {"move", direct_process},  {"save", direct_process},
+      {"restore", direct_process}, {"clone", direct_clone},   {"crash", direct_process}, {"wipe", direct_process},
+      {"cut", direct_network},     {"mute", direct_network},  {"heal", direct_network},  {"calm", direct_network},
+      {"loss", direct_network},    {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
+      {"load", direct_data},       {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},
+      {"release", direct_data},    {"purge", direct_data},    {"variable", direct_data}, {"operator", direct_person},
       {"command", direct_person},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));

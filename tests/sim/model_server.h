@@ -92,7 +92,7 @@ class ModelServer {
   void purge();                              // every transaction so far is in no binlog file any more
   void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
   void move_to(const Address& address) { address_ = address; }
-  void stall(bool on);                       // the applier waits for a lock, as long as it is on
+  void stall(bool on);  // the applier waits for a lock, as long as it is on
   void set_variable(const std::string& name, const std::string& value);
 
   // ---- for checks

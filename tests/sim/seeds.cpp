@@ -85,9 +85,9 @@ class Draw {
   bool formed_ = false;  // before anything happens
   bool moved_ = false;
   std::size_t roles_ = 0;  // how many are no ring members
-  bool gone_ = false;    // somebody leaves, or is removed
-  std::string damaged_;  // whose server loses a tail
-  std::string wiped_;    // whose agent loses its state
+  bool gone_ = false;      // somebody leaves, or is removed
+  std::string damaged_;    // whose server loses a tail
+  std::string wiped_;      // whose agent loses its state
   std::set<std::string> frozen_;
   std::vector<std::pair<double, std::string>> acts_;
   SeedStory story_;
@@ -271,8 +271,7 @@ void Draw::end_story() {
   double last = std::max(end_, calm_at_);
   for (const auto& [at, what] : acts_) last = std::max(last, at);
   std::string but;
-  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && formed_ &&
-      chance(30)) {
+  if (names_.size() >= 3 && damaged_.empty() && wiped_.empty() && formed_ && chance(30)) {
     const std::string& name = anybody();
     static const char* const kFreezes[] = {"kill host ", "kill mysqld ", "hang mysqld ", "kill agent "};
     // A server that was stopped by hand, or that died, needs an agent to have its link started again.

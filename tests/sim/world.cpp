@@ -733,8 +733,11 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (!member.in && h.damaged) return {};
   // Nobody could make its successor follow another.
   const auto followers = downstream(head, member.id);
-  if (member.in && member.absence != Absence::none && !followers.empty() && !host(head.find(followers.front())->name).node) return {};
-  if (member.absence != Absence::none) return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
+  if (member.in && member.absence != Absence::none && !followers.empty() &&
+      !host(head.find(followers.front())->name).node)
+    return {};
+  if (member.absence != Absence::none)
+    return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
   if (!member.in && member.role == Role::ring)
     return held_back(head, member) ? "" : member.name + " is out: " + member.out_class + told_of(member.name);
   if (member.role == Role::spare) {

@@ -72,11 +72,11 @@ class World : private Surroundings {
   // ---- agents
   void start_agent(const std::string& name);
   void kill_agent(const std::string& name);
-  void crash_agent(const std::string& name);                 // in its next step, at some boundary between two effects
-  void stop_agent(const std::string& name);                  // orderly: it says good-bye
+  void crash_agent(const std::string& name);  // in its next step, at some boundary between two effects
+  void stop_agent(const std::string& name);   // orderly: it says good-bye
   void save_state(const std::string& name) { host(name).saved = host(name).disk; }  // a backup of its state directory
-  void restore_state(const std::string& name);               // the agent must be dead
-  void copy_state(const std::string& from, const std::string& to);  // a cloned machine
+  void restore_state(const std::string& name);                                      // the agent must be dead
+  void copy_state(const std::string& from, const std::string& to);                  // a cloned machine
   void expect_two_generations() { checker_.expect_two_generations(); }
   void wipe_state(const std::string& name);                  // its state directory is lost; the agent must be dead
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
