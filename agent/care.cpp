@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/evidence.h"
+#include "agent/positions.h"
 
 namespace ringagent {
 namespace {
@@ -27,7 +28,7 @@ bool drained(const View& view, const Member& member) {
 
 std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
   if (!member.in || member.absence == Absence::none || !drained(view, member) || ring(*view.config).size() < 2 ||
-      !links_as_wanted(view))
+      !links_as_wanted(view, member.id))
     return std::nullopt;
   Config next = successor_of(*view.config);
   if (member.absence == Absence::leaving) {
@@ -51,8 +52,7 @@ std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& m
   const PeerView* p = peer(view, member.id);
   const bool known =
       p != nullptr && p->record != nullptr && p->record->phase == Phase::ready && usable(view, member.id);
-  if (member.in || member.absence != Absence::leaving || !known || stranded_count(view, member.id) != 0)
-    return std::nullopt;
+  if (member.in || member.absence != Absence::leaving || !known || !known_to_ring(view, member.id)) return std::nullopt;
   Config next = successor_of(*view.config);
   erase_member(next, member.id);
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " has left the ring"};
@@ -186,10 +186,31 @@ bool good_edge(const View& view, const NodeId& from, const NodeId& to) {
                      [&](const EdgeFact& e) { return e.to == from && e.state == EdgeState::ok; });
 }
 
-bool links_as_wanted(const View& view) {
+bool known_to_ring(const View& view, const NodeId& id) {
+  const PeerView* own = peer(view, id);
+  std::vector<const NodeRecord*> others;
+  for (const NodeId& other : ring(*view.config)) {
+    const PeerView* p = peer(view, other);
+    if (other != id && p != nullptr && p->record != nullptr && (other == view.self || agent_answers(*p)))
+      others.push_back(p->record);
+  }
+  return own != nullptr && own->record != nullptr && own_missing_elsewhere(*own->record, others) == 0 &&
+         foreign_missing_elsewhere(*own->record, others) == 0;
+}
+
+void call_off_absences(Config& next) {
+  const auto stays = [](const Member& m) { return m.in && m.absence == Absence::none; };
+  if (std::any_of(next.members.begin(), next.members.end(), stays)) return;
+  for (Member& member : next.members) {
+    if (member.in) end_absence(member);
+  }
+}
+
+bool links_as_wanted(const View& view, const NodeId& but) {
   const std::vector<NodeId> in = ring(*view.config);
   for (const NodeId& id : in) {
     if (in.size() == 1) break;  // it follows nobody
+    if (id == but) continue;
     const PeerView* p = peer(view, id);
     if (p == nullptr || p->record == nullptr) return false;
     if (id != view.self && (!agent_answers(*p) || p->ping_unanswered)) continue;

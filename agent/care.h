@@ -39,10 +39,16 @@ std::optional<RouteAround> route_around(const View& view);
 // `to` can replicate from `from`, as far as anybody has just tried.
 bool good_edge(const View& view, const NodeId& from, const NodeId& to);
 
+// All that this member has is at members of the ring whose agents answer: nobody needs it for its data.
+bool known_to_ring(const View& view, const NodeId& id);
+
+// Where nobody is left who takes writes but members that are to be absent, they stay: the ring needs them.
+void call_off_absences(Config& next);
+
 // True while a spare that is ready should take the place of a member that is out.
 bool wants_spare(const View& view);
 
-// Every member of the ring whose agent answers follows its upstream in this epoch, and something has arrived.
-bool links_as_wanted(const View& view);
+// Every member of the ring whose agent answers, but for `but`, follows its upstream in this epoch, and something has arrived.
+bool links_as_wanted(const View& view, const NodeId& but = {});
 
 }  // namespace ringagent

@@ -68,7 +68,15 @@ std::string nobody_else(const View& view, const Member& member) {
   return "no other server of the ring is up: without " + member.name + " there would be none";
 }
 
+bool too_long(const std::string& reason) {
+  return reason.size() > kTextBytesMax;
+}
+CommandStep refuse_reason() {
+  return refuse("the reason is too long: at most " + std::to_string(kTextBytesMax) + " bytes");
+}
+
 CommandStep pause(const Command& command, const View& view, const std::string& who) {
+  if (too_long(argument(command, "reason"))) return refuse_reason();
   if (view.config->paused.on) return done("paused");
   Config next = *view.config;
   next.paused = {true, who, argument(command, "reason"), number(command, "for_ms")};
@@ -83,10 +91,13 @@ CommandStep resume(const Command&, const View& view, const std::string& who) {
 }
 
 CommandStep maintenance_off(const View& view, const Member& member, const std::string& who) {
-  if (member.absence != Absence::maintenance) return done(member.name + " is not in maintenance");
+  const bool planned = member.absence == Absence::maintenance || member.absence == Absence::leaving;
+  if (!planned) return done(member.name + " is not in maintenance");
   Config next = *view.config;
   end_absence(*next.find(member.id));
-  return propose(view, std::move(next), who, who + " ended the maintenance of " + member.name);
+  return propose(view, std::move(next), who,
+                 who + " called off that " + member.name + " is " +
+                     (member.absence == Absence::leaving ? "leaving" : "in maintenance"));
 }
 
 CommandStep maintenance(const Command& command, const View& view, const std::string& who) {
@@ -96,7 +107,8 @@ CommandStep maintenance(const Command& command, const View& view, const std::str
   if (argument(command, "state") == "off") return maintenance_off(view, *member, who);
   if (member->role == Role::witness) return refuse(member->name + " is a witness: it has no server that could be out");
   const std::uint64_t for_ms = number(command, "for_ms");
-  const std::string& reason = argument(command, "reason");
+  const std::string reason = argument(command, "reason");
+  if (too_long(reason)) return refuse_reason();
   if (member->absence == Absence::maintenance && member->absence_ms == for_ms && member->note == reason)
     return done(member->name + (member->in ? " is being drained" : " is out") + " for maintenance");
   if (member->absence == Absence::leaving) return refuse(member->name + " is leaving the ring");
@@ -105,7 +117,7 @@ CommandStep maintenance(const Command& command, const View& view, const std::str
   Member& changed = *next.find(member->id);
   changed.absence = Absence::maintenance;
   changed.absence_ms = for_ms;
-  changed.note = reason.substr(0, kTextBytesMax);
+  changed.note = reason;
   if (!changed.in) changed.out_class = to_string(Absence::maintenance);
   return propose(view, std::move(next), who, who + " asked for the maintenance of " + member->name + because(reason));
 }
@@ -132,7 +144,10 @@ CommandStep remove(const Command& command, const View& view, const std::string& 
   if (member == nullptr) return done(name + " is no member of the ring");
   const PeerView* p = peer(view, member->id);
   const bool answers = member->id == view.self || (p != nullptr && agent_answers(*p));
-  if (answers) return refuse("the agent of " + name + " answers: run `ringagent leave` there, so that nothing is lost");
+  if (answers)
+    return refuse(
+        "the agent of " + name +
+        " answers: run `ringagent leave` there, so that nothing is lost; or, if its server is lost, stop its agent");
   if (member->in)
     return refuse(name + " is in the ring: it can be removed once it is out (`ringagent status` says why it is not)");
   Config next = head;

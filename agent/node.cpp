@@ -209,10 +209,9 @@ void Node::Impl::on_adopted(const Config& config) {
     auto& since = member.in ? in_since_ : out_since_;
     (member.in ? out_since_ : in_since_).erase(member.id);
     since.emplace(member.id, now_);
-    if (member.absence == Absence::none)
-      absent_since_.erase(member.id);
-    else
-      absent_since_.emplace(member.id, now_);
+    Absent& absent = absent_since_[member.id];
+    if (absent.absence != member.absence || absent.ms != member.absence_ms)
+      absent = {member.absence, member.absence_ms, now_};
     if (member.id == self()) continue;
     seen_[member.id];
   }
@@ -396,7 +395,7 @@ void Node::Impl::handle(const Polled& polled) {
   if (polled.result) {
     note_milestone(self(), polled.result->executed);
     if (!polled.result->read_only)
-      read_only_since_.reset();
+      read_only_since_.reset(), drain_target_.reset();
     else if (!read_only_since_)
       read_only_since_ = now_;
   }

@@ -168,6 +168,7 @@ class Node::Impl {
     std::vector<NodeId> survivors;
     std::uint64_t nonce = 0;
     std::uint64_t epoch = 0;  // of the head that it follows
+    bool proposed = false;
     Time began{0};
     Time ask_due{0};
     std::map<NodeId, CanvassAnswer> answers;
@@ -196,7 +197,12 @@ class Node::Impl {
   bool lives_twice(const NodeId& id) const;
   std::map<NodeId, Time> in_since_;
   std::map<NodeId, Time> out_since_;
-  std::map<NodeId, Time> absent_since_;
+  struct Absent {
+    Absence absence = Absence::none;
+    std::uint64_t ms = 0;
+    Time since{0};
+  };
+  std::map<NodeId, Absent> absent_since_;
   std::optional<Time> rerouted_at_;
   bool quorum_ = false;
   std::optional<Time> quorum_lost_since_;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "agent/care.h"
 #include "agent/node_impl.h"
 #include "agent/positions.h"
 
@@ -164,7 +165,7 @@ View Node::Impl::view() const {
   }
   for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
   for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
-  for (const auto& [id, since] : absent_since_) v.absent_for[id] = now_ - since;
+  for (const auto& [id, absent] : absent_since_) v.absent_for[id] = now_ - absent.since;
   v.rerouted_for = rerouted_at_ ? now_ - *rerouted_at_ : kAges;
   v.bypass_stuck = settings.bypass_stuck;
   for (const Member& member : v.config->members) {
@@ -266,7 +267,7 @@ void Node::Impl::note_votes(const View& v) {
 
 void Node::Impl::run_campaign() {
   ring_due_ = Time::max();
-  if (chain.proposing()) return;
+  if (chain.proposing() || chain.promised_forced()) return;
   View v = view();
   note_votes(v);
   if (votes_differ_since_) v.votes_differ_for = now_ - *votes_differ_since_;
@@ -335,7 +336,9 @@ void Node::Impl::judge_canvass() {
     if (c.needed && std::find(asked.begin(), asked.end(), *c.needed) == asked.end()) asked.push_back(*c.needed);
     for (const NodeId& voter : asked) {
       if (voter == self() || c.answers.count(voter) > 0) continue;
-      if (!about.records.empty()) send(voter, about);
+      Facts news = about;  // but nobody needs to be told what it says itself
+      std::erase_if(news.records, [&voter](const NodeRecord& record) { return record.node == voter; });
+      if (!news.records.empty()) send(voter, std::move(news));
       send(voter, Canvass{c.nonce, instance, c.wish.items});
     }
   }
@@ -510,7 +513,7 @@ void Node::Impl::start_forcing(const Command& command) {
   }
   const Config& head = *chain.head();
   if (forcing_) return refuse("a forced quorum is under way already");
-  if (quorum_) return refuse("there is a quorum: nothing needs to be forced");
+  if (quorum_ && !chain.promised_forced()) return refuse("there is a quorum: nothing needs to be forced");
   if (own_member() == nullptr) return refuse(settings.name + " is no member of the ring any more");
   if (argument(command, "yes").empty())
     return refuse("say --yes-i-verified-they-are-down once you have: nobody else can know");
@@ -569,7 +572,7 @@ void Node::Impl::run_forcing() {
       return over(true, "generation " + std::to_string(head.generation) + ": " + head.reason);
     return over(false, "the ring has changed meanwhile: look at `ringagent status`");
   }
-  if (chain.proposing()) return;
+  if (f.proposed && chain.proposing()) return;
   const Instance here{head.generation, head.epoch, chain.head_id().hash};
   if (now_ >= f.ask_due) {
     f.ask_due = now_ + kForcingAsk;
@@ -591,14 +594,19 @@ void Node::Impl::run_forcing() {
     if (answer == f.answers.end() || answer->second.opinion != Opinion::concur)
       missing += (missing.empty() ? "" : ", ") + name_of(id);
   }
-  if (now_ - f.began > kForcingLimit) return over(false, "not every survivor agreed in time: " + missing);
+  if (now_ - f.began > kForcingLimit)
+    return over(false, (f.proposed ? "outcome unknown, it may still be decided: not every survivor answered in time: "
+                                   : "not every survivor agreed in time: ") +
+                           (missing.empty() ? "some" : missing));
   if (!missing.empty()) return;
+  f.proposed = true;
   Config next = head;
   std::string names;
   for (const NodeId& id : f.lost) {
     Member& member = *next.find(id);
     member.in = member.vote = false;
     member.out_class = kLost;
+    if (member.absence == Absence::standby) end_absence(member);
     member.out_epoch = head.epoch + 1;
     names += (names.empty() ? "" : ", ") + member.name;
   }
@@ -612,7 +620,8 @@ void Node::Impl::run_forcing() {
     if (!best) return over(false, "no survivor has a server that could go on");
     next.find(*best)->in = true;
   }
-  next.reason = settings.name + " forced the quorum without " + names;
+  call_off_absences(next);
+  next.reason = settings.name + " forced the quorum" + (names.empty() ? "" : " without " + names);
   next.evidence_class = to_string(Evidence::forced);
   next.proposer = settings.name;
   ChainOut out = chain_out();

@@ -75,6 +75,8 @@ void Node::Impl::note_start() {
   catch_up_target_.clear();
   repair_.link_unverified();
   sealed_since_start_ = false;
+  read_only_since_.reset();
+  drain_target_.reset();
   accusers_.clear();
   check_since_.reset();
   lint_due_ = now_;  // what was found of the last start says nothing of this one
@@ -420,7 +422,7 @@ std::vector<ProblemFact> Node::Impl::own_problems() const {
   }
   if (chain.head() != nullptr) {
     for (const auto& [id, seen] : seen_) {
-      if (!seen.look_error.empty() && out.size() < kProblemsMax) {
+      if (!seen.look_error.empty() && out.size() < kProblemsMax && chain.head()->find(id) != nullptr) {
         out.push_back({0, "replication_account",
                        "the replication account is refused by " + name_of(id) + ": " + seen.look_error});
       }
@@ -479,7 +481,7 @@ NodeRecord Node::Impl::own_record() const {
     r.foreign = foreign_;
     r.acted_epoch = acted_epoch_;
     r.phase = phase_;
-    if (phase_ == Phase::settling && own_member() != nullptr) {
+    if (phase_ == Phase::settling && settling_since_ && own_member() != nullptr) {
       const Duration left = settle_time(settings.settle, own_member()->flaps) - (now_ - *settling_since_);
       r.rejoin_in_ms = left > Duration{0} ? static_cast<std::uint64_t>(left.count() / 1000) : 0;
     }

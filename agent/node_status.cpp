@@ -94,7 +94,7 @@ std::string Node::Impl::until_when(const Member& member, const NodeId& id, Time 
   const auto since = absent_since_.find(id);
   if (member.absence_ms == 0 || since == absent_since_.end())
     return out + " until `ringagent maintenance " + member.name + " off`";
-  const Duration left = std::chrono::milliseconds(member.absence_ms) - (now - since->second);
+  const Duration left = std::chrono::milliseconds(member.absence_ms) - (now - since->second.since);
   return out + " for another " + seconds(std::max(left, Duration{0}));
 }
 
@@ -106,12 +106,18 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
   if (!head.wanted_order.empty())
     add(s, "warning", "reordering", "", "the nodes are moved, one at a time, to the order that was asked for");
   if (!chain.broken().empty()) {
-    const bool forced = head.generation > 0;
+    const bool forced = chain.split() && head.generation > 0;
     add(s, "critical", "split_chain", "",
         chain.broken() + "; nothing is changed until a person has decided" +
             (forced ? ": run `ringagent force-quorum --yield` on every node of the side that is to give way" : ""));
   }
-  if (!s.quorum_held) {
+  if (chain.promised_forced()) {
+    add(s, "critical", "force_unfinished", settings.name,
+        "a forced quorum was begun and is not decided: " + settings.name +
+            " votes on nothing else. Run `ringagent force-quorum` there again, naming whoever is lost now, if anybody "
+            "is");
+  }
+  if (!s.quorum_held && own_member() != nullptr) {
     std::string missing;
     for (const NodeId& id : voters(head)) {
       if (!counts_as_reachable(id)) missing += (missing.empty() ? "" : ", ") + name_of(id);

@@ -36,6 +36,7 @@ void take_out(Config& next, const NodeId& id, Evidence evidence) {
   member->out_class = to_string(evidence);
   member->out_epoch = next.epoch;
   ++member->flaps;
+  if (member->absence == Absence::standby) end_absence(*member);
 }
 
 void put_in(Config& next, const NodeId& id) {
@@ -239,6 +240,7 @@ std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
   for (const CanvassItem& item : items) take_out(next, item.node, item.evidence);
   add_headless(view, next, items);
   keep_one(view, next, items);
+  call_off_absences(next);
   if (items.empty() || ring(next) == ring(*view.config)) return std::nullopt;
   Wish wish = make_wish(view, std::move(next), std::move(items));
   std::set<NodeId> out;
@@ -388,7 +390,7 @@ std::int64_t stranded_count(const View& view, const NodeId& node) {
 std::string held_back(const View& view, const NodeId& id) {
   const Member& member = *view.config->find(id);
   // One that is leaving comes in once more if it has something that nobody else has.
-  const bool brings = member.absence == Absence::leaving && stranded_count(view, id) > 0;
+  const bool brings = member.absence == Absence::leaving && !known_to_ring(view, id);
   if (member.absence != Absence::none && !brings) return std::string(to_string(member.absence)) + " is not over";
   Config next = *view.config;
   put_in(next, id);

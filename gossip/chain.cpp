@@ -348,7 +348,9 @@ void Chain::broadcast_head(const Config& before, ChainOut& out) {
 bool Chain::serves(const NodeId& from, const Instance& asked, Time now, ChainOut& out) {
   const bool forced = head_ && asked == forced_instance();
   if (!forced && answer_from_chain(from, asked, now, out)) return false;
-  if (!own_acceptor(asked) || !broken_.empty() || !formation_conflict().empty()) return false;
+  // Who has given up a generation may have voted in it, and has forgotten how: it votes again when it has learnt another.
+  const bool forgot = !marker("yielded").empty();
+  if (!own_acceptor(asked) || !broken_.empty() || forgot || !formation_conflict().empty()) return false;
   return forced || voted_instance() == asked;
 }
 
@@ -360,8 +362,8 @@ bool Chain::answer_from_chain(const NodeId& from, const Instance& asked, Time no
   } else if (behind(head_id_, Head{asked.generation, asked.epoch, {}})) {
     on_head(from, Head{asked.generation, asked.epoch, asked.parent}, now, out);
   } else if (head_) {
-    broken_ =
-        "two different configs carry the number " + std::to_string(own.generation) + "." + std::to_string(own.epoch);
+    found_split("two different configs carry the number " + std::to_string(own.generation) + "." +
+                std::to_string(own.epoch));
   } else {
     out.log.push_back("formation: " + from.str() + " was given another [ring] initial list or cluster name");
   }
@@ -459,8 +461,8 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
   const Head next{config->generation, config->epoch, hash_bytes(bytes)};
   if (head_ && !behind(head_id_, next)) {
     if (next.generation == head_id_.generation && next.epoch == head_id_.epoch && next.hash != head_id_.hash) {
-      broken_ = "two different configs carry the number " + std::to_string(next.generation) + "." +
-                std::to_string(next.epoch);
+      found_split("two different configs carry the number " + std::to_string(next.generation) + "." +
+                  std::to_string(next.epoch));
     }
     return false;
   }
@@ -468,8 +470,8 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
   const bool forced = head_ && next.generation > head_id_.generation && drop_to_parent(*config);
   const bool follows = forced || (head_ && next.generation == head_id_.generation && next.epoch == head_id_.epoch + 1);
   if (follows && !forced && config->parent != head_id_.hash) {
-    broken_ = "config " + std::to_string(next.epoch) + " does not follow ours: its parent is " +
-              short_hex(config->parent) + ", our head is " + short_hex(head_id_.hash);
+    found_split("config " + std::to_string(next.epoch) + " does not follow ours: its parent is " +
+                short_hex(config->parent) + ", our head is " + short_hex(head_id_.hash));
     return false;
   }
   if (head_ && !follows)
@@ -477,6 +479,7 @@ bool Chain::adopt(const std::string& bytes, ChainOut& out) {
                       std::to_string(next.epoch) + " are no longer kept by anybody: taking the newest");
   state_.chain.push_back(bytes);
   if (state_.chain.size() > kChainKept) state_.chain.erase(state_.chain.begin());
+  if (head_ && next.generation > head_id_.generation) set_marker("yielded", "", out);
   set_head(std::move(*config), bytes);
   state_.accepted_value.clear();
   state_.accepted_instance = {};
@@ -508,8 +511,13 @@ bool Chain::drop_to_parent(const Config& config) {
   return true;
 }
 
+void Chain::found_split(std::string why) {
+  broken_ = std::move(why);
+  split_ = true;
+}
+
 bool Chain::yield(ChainOut& out) {
-  if (!head_ || broken_.empty() || head_->generation == 0) return false;
+  if (!head_ || !split_ || head_->generation == 0) return false;
   std::vector<std::string> kept = state_.chain;
   std::string dropped;
   while (!kept.empty() && parse_config(kept.back())->generation == head_->generation) {
@@ -523,8 +531,10 @@ bool Chain::yield(ChainOut& out) {
   confirmed_ = false;
   confirmed_by_.clear();
   broken_.clear();
+  split_ = false;
   set_marker("yielded", short_hex(hash_bytes(dropped)), out);
   persist(out);
+  out.adopted.push_back(*head_);
   return true;
 }
 
@@ -574,14 +584,15 @@ void Chain::on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut
   if (head.epoch == 0) return;
   const HeadMark own = head_id_;
   if (head_ && head.generation == own.generation && head.epoch == own.epoch && head.mark != own.mark) {
-    broken_ = "config " + std::to_string(head.epoch) + " differs between this node and " + from.str();
+    found_split("config " + std::to_string(head.epoch) + " differs between this node and " + from.str());
     return;
   }
   // Two generations that were forced apart may have grown to different lengths.
   const bool forced =
       head_ && head.generation == head_id_.generation && head.generation > 0 && head.epoch < head_id_.epoch;
   if (forced && head.epoch + state_.chain.size() > head_id_.epoch && !holds_mark(head.mark)) {
-    broken_ = "generation " + std::to_string(head.generation) + " was forced twice: " + from.str() + " has another one";
+    found_split("generation " + std::to_string(head.generation) + " was forced twice: " + from.str() +
+                " has another one");
     return;
   }
   if (!behind(head_id_, head) || now < pull_due_) return;
@@ -672,7 +683,7 @@ Time Chain::finish_due() const {
   if (proposal_ || !head_ || !accepted_since_) return Time::max();
   const Instance voted = voted_instance();
   const auto self = own_acceptor(voted);
-  if (!self) return Time::max();
+  if (!self || acceptor_state(voted).accepted.round == 0) return Time::max();
   const std::vector<NodeId> all = voted == instance() ? acceptors() : home_order(*head_);
   const auto rank = std::find(all.begin(), all.end(), *self) - all.begin();
   return *accepted_since_ + kFinishAfter + rank * kFinishPerRank;

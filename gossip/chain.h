@@ -71,6 +71,10 @@ class Chain {
   bool yield(ChainOut& out);
   // Nothing may be acted upon any more: another agent lives under this one's id.
   void declare_broken(const std::string& why);
+  // `broken` because a generation was forced twice: only that can be yielded.
+  bool split() const { return split_; }
+  // This agent has promised its vote to a forced generation that has not been decided yet, and votes on nothing else.
+  bool promised_forced() const { return head_ && state_.promised_instance == forced_instance(); }
 
   bool proposing() const { return proposal_.has_value(); }
   void give_up() { proposal_.reset(); }
@@ -123,6 +127,7 @@ class Chain {
   void set_head(Config config, const std::string& bytes);
   bool drop_to_parent(const Config& config);
   bool holds(const Hash& hash) const;
+  void found_split(std::string why);
   bool holds_mark(std::uint32_t mark) const;
   bool fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out);
 
@@ -157,6 +162,7 @@ class Chain {
   Head head_id_;
   Candidate candidate_;
   std::string broken_;
+  bool split_ = false;
 
   std::optional<Proposal> proposal_;
   std::optional<Time> accepted_since_;  // an accepted value of the head's instance waits to be decided since

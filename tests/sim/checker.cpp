@@ -46,7 +46,10 @@ void Checker::check_no_way_back(const std::string& host, const DurableState& bef
   if (after.seq <= before.seq) back("the store sequence");
   if (after.own_round < before.own_round) back("the own round");
   if (after.promised_instance == before.promised_instance && after.promised < before.promised) back("the promise");
-  if (after.promised_instance < before.promised_instance && after.chain == before.chain) back("the promise's instance");
+  // A promise to a forced generation is void when the head has moved without it.
+  const bool binds = before.chain.empty() || before.promised_instance.parent == hash_bytes(before.chain.back());
+  if (binds && after.promised_instance < before.promised_instance && after.chain == before.chain)
+    back("the promise's instance");
   if (after.accepted_instance == before.accepted_instance && after.accepted < before.accepted)
     back("the accepted ballot");
   const auto generation = [](const DurableState& state) {

@@ -33,7 +33,8 @@ std::unique_ptr<World> formed(std::uint64_t seed, std::size_t nodes) {
 std::vector<const Seen*> epochs_since(const World& world, Time since) {
   std::vector<const Seen*> out;
   for (const Seen& seen : world.trace()) {
-    if (seen.kind == Seen::Kind::epoch && seen.at >= since && seen.config->evidence_class != "votes") out.push_back(&seen);
+    if (seen.kind == Seen::Kind::epoch && seen.at >= since && seen.config->evidence_class != "votes")
+      out.push_back(&seen);
   }
   return out;
 }
