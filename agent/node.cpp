@@ -25,8 +25,8 @@ ChainSettings chain_settings(const NodeSettings& settings) {
 
 // ---------------------------------------------------------------- the door
 
-Node::Node(NodeSettings settings, DurableState state, std::uint64_t seed, Time now)
-    : impl_(std::make_unique<Impl>(std::move(settings), std::move(state), seed, now)) {}
+Node::Node(NodeSettings settings, const DurableState& state, std::uint64_t seed, Time now)
+    : impl_(std::make_unique<Impl>(std::move(settings), state, seed, now)) {}
 Node::~Node() = default;
 Node::Node(Node&&) noexcept = default;
 Effects Node::step(Event event, Time now) {
@@ -50,7 +50,7 @@ void Node::reload(NodeSettings settings) {
 
 // ---------------------------------------------------------------- one step
 
-Node::Impl::Impl(NodeSettings s, DurableState state, std::uint64_t seed, Time now)
+Node::Impl::Impl(NodeSettings s, const DurableState& state, std::uint64_t seed, Time now)
     : settings(std::move(s)),
       chain(state, chain_settings(settings), seed),
       swim_(state.self, state.boot, seed + 1, swim_settings(settings)),

@@ -160,7 +160,7 @@ struct Effects {
 class Node {
  public:
   // `state` is what the store held; its boot counter has been counted up and made durable by the caller.
-  Node(NodeSettings settings, DurableState state, std::uint64_t seed, Time now);
+  Node(NodeSettings settings, const DurableState& state, std::uint64_t seed, Time now);
   ~Node();
   Node(Node&&) noexcept;
 

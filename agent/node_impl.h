@@ -27,7 +27,7 @@ namespace ringagent {
 
 class Node::Impl {
  public:
-  Impl(NodeSettings settings, DurableState state, std::uint64_t seed, Time now);
+  Impl(NodeSettings settings, const DurableState& state, std::uint64_t seed, Time now);
 
   Effects step(Event event, Time now);
   Time next_due() const;

@@ -283,7 +283,7 @@ void Node::Impl::run_campaign() {
   }
   Wish& wish = *decision.wish;
   if (!campaign_ || campaign_->wish.items != wish.items) {
-    campaign_.emplace();
+    campaign_ = Campaign{};
     campaign_->first_seen = now_;
     if (wish.items != objected_items_) objection_backoff_ = Duration{0}, objection_until_ = now_;
   }

@@ -183,7 +183,7 @@ void Chain::propose(Config next, Time now, ChainOut& out) {
     out.log.push_back("refusing to propose an invalid config: " + wrong->text);
     return;
   }
-  proposal_.emplace();
+  proposal_ = Proposal{};
   proposal_->next = std::move(next);
   proposal_->started = now;
   start_ballot(now, out);
@@ -192,7 +192,7 @@ void Chain::propose(Config next, Time now, ChainOut& out) {
 void Chain::propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason,
                               Time now, ChainOut& out) {
   if (proposal_ || head_ || !formation_conflict().empty()) return;
-  proposal_.emplace();
+  proposal_ = Proposal{};
   proposal_->formation = true;
   proposal_->home_order = std::move(home_order);
   proposal_->next.cluster_id = cluster_id;
@@ -212,7 +212,7 @@ void Chain::propose_forced(Config next, std::vector<NodeId> survivors, Time now,
     out.log.push_back("refusing to propose an invalid config: " + wrong->text);
     return;
   }
-  proposal_.emplace();
+  proposal_ = Proposal{};
   proposal_->next = std::move(next);
   proposal_->survivors = std::move(survivors);
   proposal_->started = now;
@@ -670,7 +670,7 @@ void Chain::tick(Time now, ChainOut& out) {
   auto value = parse_config(own.value);
   if (own.accepted.round == 0 || !value) return;
   accepted_since_ = now;
-  proposal_.emplace();
+  proposal_ = Proposal{};
   proposal_->next = std::move(*value);
   if (head_ && voted == forced_instance()) proposal_->survivors = survivors_of(proposal_->next);
   proposal_->finishing = true;

@@ -217,7 +217,7 @@ struct AskRecord {  // "your own record, made afresh now": answered by Facts
 struct Ballot {
   std::uint64_t round = 0;  // 0: none
   NodeId node;
-  auto operator<=>(const Ballot&) const = default;
+  auto operator<=>(const Ballot&) const = default;  // NOLINT(modernize-use-nullptr): what the compiler writes
 };
 
 // Instance (generation, epoch, parent) decides the config `epoch + 1` whose parent hash is `parent`. Its acceptors are
@@ -226,7 +226,7 @@ struct Instance {
   std::uint32_t generation = 0;
   std::uint64_t epoch = 0;
   Hash parent{};
-  auto operator<=>(const Instance&) const = default;
+  auto operator<=>(const Instance&) const = default;  // NOLINT(modernize-use-nullptr): what the compiler writes
 };
 
 // What a node brings into the ring at formation, taken from that ballot's promises.
