@@ -12,6 +12,12 @@ using namespace ringagent::sim;
 // How soon the ring is decided anew, in virtual time, with the delays of a LAN (world.h: packets 0.2 to 0.6 ms, disk 0.3 ms).
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kRuns = 10;  // the sanitizers are here for the code, not for the figures
+#else
+constexpr std::uint64_t kRuns = 100;
+#endif
+
 std::unique_ptr<World> formed(std::uint64_t seed, std::size_t nodes) {
   WorldOptions options;
   for (std::size_t i = 1; i <= nodes; ++i) options.names.push_back("db" + std::to_string(i));
@@ -56,7 +62,7 @@ struct Figures {
 
 TEST_CASE("figures: a dead mysqld is decided out within 20 ms, a silent host within silence + 300 ms") {
   Figures down, silent;
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
     const auto owner = formed(seed, 4);
     World& world = *owner;
     const Time killed = world.now();
@@ -65,7 +71,7 @@ TEST_CASE("figures: a dead mysqld is decided out within 20 ms, a silent host wit
     REQUIRE(!epochs_since(world, killed).empty());
     down.add(epochs_since(world, killed).front()->at - killed);
   }
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
     const auto owner = formed(seed, 4);
     World& world = *owner;
     const Time killed = world.now();
@@ -82,7 +88,7 @@ TEST_CASE("figures: a dead mysqld is decided out within 20 ms, a silent host wit
 
 // Hosts that die together are believed dead at different times, for each was last heard of at another: up to a probe period apart.
 TEST_CASE("figures: deaths within 5 ms are one epoch, be it mysqlds or hosts") {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kRuns / 2; ++seed) {
     CAPTURE(seed);
     const auto owner = formed(seed, 6);
     World& world = *owner;
@@ -94,7 +100,7 @@ TEST_CASE("figures: deaths within 5 ms are one epoch, be it mysqlds or hosts") {
     world.run_until(killed + 3s);
     CHECK(epochs_since(world, killed).size() == 1);
   }
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kRuns / 2; ++seed) {
     CAPTURE(seed);
     const auto owner = formed(seed, 6);
     World& world = *owner;
