@@ -33,7 +33,7 @@ MUTANTS = [
     Mutant("vote_after_a_wipe", "a node that has lost its memory votes again under its old id", "C3", (
         edit("tests/sim/world.cpp", "DurableState{});\n  host.disk.self = fresh_id();", "DurableState{});\n  host.disk.self = before.self;"),)),
     Mutant("act_before_decide", "a server is repointed for a ring that nobody agreed on", "C4", (
-        edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(acceptors(), now, out);",
+        edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(asked(), now, out);",
              "  proposer.start_accepting(std::move(value));\n  chosen(now, out);"),)),
     Mutant("overwrite_the_only_good_slot", "a crash while writing leaves no state at all", "FAILURE", (
         edit("gossip/store.cpp", "  const std::size_t index = 1 - last_;\n  Slot& slot", "  const std::size_t index = last_;\n  Slot& slot"),), by="store: *"),
@@ -55,16 +55,16 @@ MUTANTS = [
         edit("agent/policy.cpp", "    break;  // one at a time: each splice is verified before the next\n", ""),)),
 
     Mutant("no_veto_of_the_link", "trouble among agents takes out a healthy database", "C9", (
-        edit("agent/policy.cpp", "return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};", "return {};"),
+        edit("agent/evidence.cpp", "return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};", "return {};"),
         edit("agent/policy.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, "))),
     Mutant("writes_while_out", "a node that is out takes writes that may never reach anybody", "C10", (
-        edit("agent/reconcile.cpp", "  if (self.in) return false;\n", "  return false;\n"),)),
+        edit("agent/reconcile.cpp", "self.absence != Absence::none : !writes_while_out(self);", "self.absence != Absence::none : false;"),)),
     Mutant("wrong_upstream", "a ring closes where it must not", "C5", (
         edit("config/ring.cpp", "    const Member& member = config.members[(own + n - step) % n];", "    const Member& member = config.members[(own + step) % n];"),)),
     Mutant("successor_is_not_asked", "a node is spliced in before one that cannot be told to follow it", DATA, (
         edit("agent/policy.cpp", "    if (follower == nullptr || !agent_answers(*follower) || follower->ping_unanswered) {", "    if (false) {"),
-        edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned) return std::nullopt;", "  return std::nullopt;"),
-        edit("agent/policy.cpp", "    if (!unfollowed) return {};", "    return {};"))),
+        edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned && !goes) return std::nullopt;", "  return std::nullopt;"),
+        edit("agent/evidence.cpp", "    if (!unfollowed) return hear_stuck(view, *p);", "    return {};"))),
     Mutant("an_old_plan_goes_on", "the statements of one epoch are finished in the next", "C5", (
         edit("agent/repair.cpp", "  overtaken_ = overtaken_ || head != head_;\n", ""),
         edit("agent/repair.cpp", "      overtaken_ = overtaken_ || stale;\n", ""))),
