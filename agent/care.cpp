@@ -9,14 +9,8 @@ namespace ringagent {
 namespace {
 
 constexpr Duration kSpareAfter = 10s;   // a restart of mysqld or its host's agent needs no spare
-constexpr Duration kAddressAfter = 1s;  // long enough for everybody to have heard of the new one
+constexpr Duration kAddressFresh = 3s;  // the age of a member's own word about its address
 constexpr Duration kRouteAgain = 60s;   // between two ways around; doubles with every flap
-
-Config successor_of(const Config& head) {
-  Config next = head;
-  ++next.epoch;
-  return next;
-}
 
 // ---------------------------------------------------------------- absences
 
@@ -30,7 +24,7 @@ std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
   if (!member.in || member.absence == Absence::none || !drained(view, member) || ring(*view.config).size() < 2 ||
       !links_as_wanted(view, member.id))
     return std::nullopt;
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   if (member.absence == Absence::leaving) {
     erase_member(next, member.id);
     return PlannedStep{
@@ -53,7 +47,7 @@ std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& m
   const bool known =
       p != nullptr && p->record != nullptr && p->record->phase == Phase::ready && usable(view, member.id);
   if (member.in || member.absence != Absence::leaving || !known || !known_to_ring(view, member.id)) return std::nullopt;
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   erase_member(next, member.id);
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " has left the ring"};
 }
@@ -63,7 +57,7 @@ std::optional<PlannedStep> absence_over(const View& view, const Member& member) 
   const auto since = view.absent_for.find(member.id);
   if (since == view.absent_for.end() || since->second < std::chrono::milliseconds(member.absence_ms))
     return std::nullopt;
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   end_absence(*next.find(member.id));
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), "the maintenance of " + member.name + " is over"};
 }
@@ -78,7 +72,7 @@ std::optional<PlannedStep> next_move(const View& view) {
     if (std::find(placed.begin(), placed.end(), member.id) != placed.end()) continue;
     if (member.in && (member.absence != Absence::none || ring(head).size() < 2)) return std::nullopt;  // under way
     if (!links_as_wanted(view)) return std::nullopt;
-    Config next = successor_of(head);
+    Config next = next_epoch(head);
     Member& changed = *next.find(member.id);
     if (member.in) {
       changed.absence = Absence::moving;
@@ -114,7 +108,7 @@ std::optional<PlannedStep> spare_rests(const View& view) {
   if (spares_in(*view.config) <= missing(view, Duration{0}) || !links_as_wanted(view)) return std::nullopt;
   for (auto it = view.config->members.rbegin(); it != view.config->members.rend(); ++it) {
     if (it->role != Role::spare || !it->in || it->absence != Absence::none) continue;
-    Config next = successor_of(*view.config);
+    Config next = next_epoch(*view.config);
     next.find(it->id)->absence = Absence::standby;
     return PlannedStep{{it->id, Evidence::planned},
                        std::move(next),
@@ -134,8 +128,8 @@ std::optional<PlannedStep> new_address(const View& view, const Member& member) {
   if (p->lives_twice || (member.role != Role::witness && !same_server)) return std::nullopt;  // a copied machine
   if (p->record->head.epoch != view.config->epoch) return std::nullopt;                       // an older word
   const bool here = member.id == view.self || (p->liveness == Liveness::alive && !p->ping_unanswered);
-  if (!here || (member.id != view.self && p->record_age > kAddressAfter * 3)) return std::nullopt;
-  Config next = successor_of(*view.config);
+  if (!here || (member.id != view.self && p->record_age > kAddressFresh)) return std::nullopt;
+  Config next = next_epoch(*view.config);
   Member& changed = *next.find(member.id);
   changed.mysql = p->record->mysql;
   changed.gossip = p->record->gossip;
@@ -188,12 +182,7 @@ bool good_edge(const View& view, const NodeId& from, const NodeId& to) {
 
 bool known_to_ring(const View& view, const NodeId& id) {
   const PeerView* own = peer(view, id);
-  std::vector<const NodeRecord*> others;
-  for (const NodeId& other : ring(*view.config)) {
-    const PeerView* p = peer(view, other);
-    if (other != id && p != nullptr && p->record != nullptr && (other == view.self || agent_answers(*p)))
-      others.push_back(p->record);
-  }
+  const std::vector<const NodeRecord*> others = ring_records(view, id, true);
   return own != nullptr && own->record != nullptr && own_missing_elsewhere(*own->record, others) == 0 &&
          foreign_missing_elsewhere(*own->record, others) == 0;
 }

@@ -21,14 +21,6 @@ std::uint64_t number(const Command& command, const std::string& key) {
   return std::strtoull(argument(command, key).c_str(), nullptr, 10);
 }
 
-std::vector<std::string> all(const Command& command, const std::string& key) {
-  std::vector<std::string> out;
-  for (const auto& [name, value] : command.arguments) {
-    if (name == key) out.push_back(value);
-  }
-  return out;
-}
-
 std::string names(const Config& config) {
   std::string out;
   for (const Member& member : config.members) out += (out.empty() ? "" : ", ") + member.name;
@@ -172,7 +164,7 @@ std::vector<NodeId> full_order(const Config& head, const std::vector<NodeId>& na
 CommandStep order(const Command& command, const View& view, const std::string& who) {
   const Config& head = *view.config;
   std::vector<NodeId> named;
-  for (const std::string& name : all(command, "node")) {
+  for (const std::string& name : arguments(command, "node")) {
     const Member* member = head.find(std::string_view(name));
     if (member == nullptr) return no_member(head, name);
     if (std::find(named.begin(), named.end(), member->id) != named.end()) return refuse(name + " is named twice");
@@ -208,11 +200,17 @@ const std::map<std::string, Handler>& handlers() {
 
 }  // namespace
 
-std::string argument(const Command& command, const std::string& key) {
+std::vector<std::string> arguments(const Command& command, const std::string& key) {
+  std::vector<std::string> out;
   for (const auto& [name, value] : command.arguments) {
-    if (name == key) return value;
+    if (name == key) out.push_back(value);
   }
-  return {};
+  return out;
+}
+
+std::string argument(const Command& command, const std::string& key) {
+  const std::vector<std::string> all = arguments(command, key);
+  return all.empty() ? "" : all.front();
 }
 
 bool is_command(const std::string& name) {

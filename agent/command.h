@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/node.h"
 #include "agent/policy.h"
@@ -29,7 +30,8 @@ CommandStep command_step(const Command& command, const View& view, const std::st
 // The names that command_step knows.
 bool is_command(const std::string& name);
 
-// A named argument of a command, or "".
+// A named argument of a command, or ""; and all of that name, in order.
 std::string argument(const Command& command, const std::string& key);
+std::vector<std::string> arguments(const Command& command, const std::string& key);
 
 }  // namespace ringagent

@@ -115,6 +115,22 @@ bool agent_answers(const PeerView& peer) {
   return peer.liveness == Liveness::alive || peer.liveness == Liveness::suspect;
 }
 
+std::vector<const NodeRecord*> ring_records(const View& view, const NodeId& but, bool living) {
+  std::vector<const NodeRecord*> out;
+  for (const NodeId& id : ring(*view.config)) {
+    const PeerView* p = peer(view, id);
+    const bool counts = !living || id == view.self || (p != nullptr && agent_answers(*p));
+    if (id != but && counts && p != nullptr && p->record != nullptr) out.push_back(p->record);
+  }
+  return out;
+}
+
+Config next_epoch(const Config& head) {
+  Config next = head;
+  ++next.epoch;
+  return next;
+}
+
 LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
   const auto followers = downstream(*view.config, accused);
   const Member* member = view.config->find(accused);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "agent/policy.h"
 
@@ -35,6 +36,12 @@ LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accu
 // Its successor's agent is silent, and that successor follows somebody else, as far as is known: it died just when it should
 // have moved. What `id` writes reaches nobody; out of the ring it is read_only. For how long that agent has been silent.
 std::optional<Duration> unfollowed_for(const View& view, const NodeId& id);
+
+// The newest records of the members of the ring, `but` left out; with `living`, of those only whose agents answer.
+std::vector<const NodeRecord*> ring_records(const View& view, const NodeId& but, bool living);
+
+// The head, one epoch on: what a wish begins with.
+Config next_epoch(const Config& head);
 
 // nullptr: no member.
 const PeerView* peer(const View& view, const NodeId& id);

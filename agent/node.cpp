@@ -383,6 +383,15 @@ bool Node::Impl::lives_twice(const NodeId& id) const {
   return lives != lives_.end() && lives->second.older_heard && now_ - *lives->second.older_heard < kLivesTwice;
 }
 
+void Node::Impl::watch_clones() {
+  if (!chain.broken().empty() || (!facts_.cloned() && !swim_.outlived_by())) return;
+  const std::string why =
+      "another agent lives under the id of this one: its state directory was copied or restored. Stop one of the two "
+      "and wipe its state directory";
+  chain.declare_broken(why);
+  log(LogLevel::error, why);
+}
+
 // ---------------------------------------------------------------- the other events
 
 void Node::Impl::handle(const Polled& polled) {

@@ -18,9 +18,10 @@
 #include "gossip/facts.h"
 #include "gossip/swim.h"
 
-// The inside of Node. Its functions are spread over four files by what they are about:
+// The inside of Node. Its functions are spread over five files by what they are about:
 //   node.cpp         dispatch of events, packets, time
 //   node_ring.cpp    formation, campaigns (wish -> canvass -> Paxos), the voter's answers, commands
+//   node_force.cpp   a forced quorum
 //   node_server.cpp  the own server: start check, way back, reconcile and repair, the own record
 //   node_status.cpp  the snapshot
 namespace ringagent {
@@ -52,6 +53,7 @@ class Node::Impl {
   void take(ChainOut out);
   void on_adopted(const Config& config);
   void watch_quorum();
+  void watch_clones();
   bool counts_as_reachable(const NodeId& id) const;
   void finish_sends();
   Address address_of(const NodeId& id) const;
@@ -76,14 +78,15 @@ class Node::Impl {
   void on_canvass_answer(const NodeId& from, const CanvassAnswer& answer);
   void answer_canvasses();
   void run_commands();
-  void start_forcing(const Command& command);
-  void run_forcing();
-  CanvassAnswer watch_lost(const Canvass& canvass);
-  void watch_clones();
   void probe(const NodeId& id);
   void look(const NodeId& id, Duration period);
   void look_around();
   bool tests_edges() const;
+
+  // ---- node_force.cpp
+  void start_forcing(const Command& command);
+  void run_forcing();
+  CanvassAnswer watch_lost(const Canvass& canvass);
 
   // ---- node_server.cpp
   void poll_if_due();

@@ -6,6 +6,7 @@
 #include "agent/care.h"
 #include "agent/evidence.h"
 #include "agent/positions.h"
+#include "gossip/chain.h"
 
 namespace ringagent {
 namespace {
@@ -75,15 +76,20 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
   }
 }
 
-// The ring is never decided empty.
-void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
-  if (!ring(next).empty()) return;
+// Who can go on alone where nobody of the ring is left.
+std::optional<NodeId> saviour_of(const View& view, const Config& next) {
   std::vector<NodeId> candidates;
   for (const Member& member : next.members) {
     if (member.role != Role::leaf && member.role != Role::witness && usable(view, member.id))
       candidates.push_back(member.id);
   }
-  if (const auto saviour = most_advanced(view, candidates)) {
+  return most_advanced(view, candidates);
+}
+
+// The ring is never decided empty.
+void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
+  if (!ring(next).empty()) return;
+  if (const auto saviour = saviour_of(view, next)) {
     items.push_back({*saviour, Evidence::not_empty});
     put_in(next, *saviour);
     return;
@@ -158,12 +164,6 @@ Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
   return wish;
 }
 
-Config successor_of(const Config& head) {
-  Config next = head;
-  ++next.epoch;
-  return next;
-}
-
 // The flap count halves with every hour that a node stays in the ring.
 void forget_old_flaps(const View& view, Config& next) {
   for (Member& member : next.members) {
@@ -186,11 +186,7 @@ struct Removals {
 // Transactions of others that stand on this member and on no other that is in: taking it out would cut them off.
 bool last_source(const View& view, const NodeId& id) {
   const PeerView* own = peer(view, id);
-  std::vector<const NodeRecord*> others;
-  for (const NodeId& other : ring(*view.config)) {
-    const PeerView* p = peer(view, other);
-    if (other != id && p != nullptr && p->record != nullptr) others.push_back(p->record);
-  }
+  const std::vector<const NodeRecord*> others = ring_records(view, id, false);
   return own == nullptr || own->record == nullptr || foreign_missing_elsewhere(*own->record, others) != 0;
 }
 
@@ -234,7 +230,7 @@ Removals find_removals(const View& view) {
 
 std::optional<Wish> wish_removal(const View& view, const Removals& removals) {
   if (removals.items.empty()) return std::nullopt;
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   forget_old_flaps(view, next);
   std::vector<CanvassItem> items = removals.items;
   for (const CanvassItem& item : items) take_out(next, item.node, item.evidence);
@@ -270,7 +266,7 @@ bool ready(const View& view, const NodeId& id) {
 }
 
 std::optional<Wish> wish_return(const View& view) {
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
     const bool wanted = member.role == Role::ring ||
@@ -300,7 +296,7 @@ std::optional<Wish> wish_planned(const View& view) {
 std::optional<Wish> wish_way_around(const View& view) {
   const auto way = route_around(view);
   if (!way) return std::nullopt;
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   reorder(next, way->home_order);
   take_out(next, way->out, Evidence::link);
   const bool moved = way->home_order != home_order(*view.config);
@@ -315,7 +311,7 @@ std::optional<Wish> wish_way_around(const View& view) {
 std::optional<Wish> wish_replacement(const View& view) {
   for (const auto& [id, applicant] : view.applicants) {
     if (!impostor(view, id, applicant).empty()) continue;
-    Config next = successor_of(*view.config);
+    Config next = next_epoch(*view.config);
     Member& member = *next.find(id);
     const Candidate& candidate = applicant.candidate;
     std::replace(next.wanted_order.begin(), next.wanted_order.end(), id, candidate.id);
@@ -335,7 +331,7 @@ std::optional<Wish> wish_replacement(const View& view) {
 
 std::optional<Wish> wish_votes(const View& view) {
   if (view.votes_differ_for < std::min(kVotesDiffer, kVotesDifferUrgent)) return std::nullopt;
-  Config next = successor_of(*view.config);
+  Config next = next_epoch(*view.config);
   const std::vector<NodeId> healthy = healthy_agents(view);
   assign_votes(next, healthy);
   if (voters(next) == voters(*view.config)) return std::nullopt;
@@ -462,6 +458,31 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   return {};
 }
 
+std::optional<Config> forced_config(const View& view, const std::vector<NodeId>& lost,
+                                    const std::vector<NodeId>& survivors) {
+  Config next = next_epoch(*view.config);
+  std::string names;
+  for (const NodeId& id : lost) {
+    Member& member = *next.find(id);
+    member.in = member.vote = false;
+    member.out_class = kLost;
+    member.out_epoch = next.epoch;
+    if (member.absence == Absence::standby) end_absence(member);
+    names += (names.empty() ? "" : ", ") + member.name;
+  }
+  assign_votes(next, survivors);
+  if (ring(next).empty()) {
+    const auto saviour = saviour_of(view, next);
+    if (!saviour) return std::nullopt;
+    next.find(*saviour)->in = true;
+  }
+  call_off_absences(next);
+  next.proposer = name_of(*view.config, view.self);
+  next.reason = next.proposer + " forced the quorum" + (names.empty() ? "" : " without " + names);
+  next.evidence_class = to_string(Evidence::forced);
+  return next;
+}
+
 void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wish& wish) {
   std::vector<NodeId> healthy = healthy_agents(view);
   for (const CanvassItem& item : wish.items) {
@@ -553,7 +574,7 @@ Judgement judge(const View& view, const CanvassItem& item) {
       if (usable(view, item.node)) return {Opinion::concur, "", false};
       return {Opinion::object, name + " is not usable as I see it", false};
     case Evidence::votes: {
-      Config wanted = successor_of(*view.config);
+      Config wanted = next_epoch(*view.config);
       assign_votes(wanted, healthy_agents(view));
       if (voters(wanted) != voters(*view.config)) return {Opinion::concur, "", false};
       return {Opinion::object, "the votes are as they should be as I see it", false};

@@ -88,6 +88,11 @@ std::optional<NodeId> must_concur(const View& view, const Wish& wish);
 // canvass (a node that was cut off a moment ago may have heard of nobody else yet).
 void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wish& wish);
 
+// The config that all `survivors` are to agree on when the majority is lost for good (protocol.md section 6). Nothing: none of
+// them has a server that could go on.
+std::optional<Config> forced_config(const View& view, const std::vector<NodeId>& lost,
+                                    const std::vector<NodeId>& survivors);
+
 // A voter's answer to one item of a canvass. `probe`: first ask the port of the item's node.
 struct Judgement {
   Opinion opinion = Opinion::abstain;

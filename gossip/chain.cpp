@@ -173,10 +173,19 @@ bool Chain::fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut&
 // ---------------------------------------------------------------- proposing
 
 void Chain::propose(Config next, Time now, ChainOut& out) {
-  if (proposal_ || !head_ || !broken_.empty()) return;
+  if (!proposal_) propose_next(std::move(next), {}, now, out);
+}
+
+void Chain::propose_forced(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out) {
+  propose_next(std::move(next), std::move(survivors), now, out);
+}
+
+// `survivors`: of a forced generation; empty where the voters decide.
+void Chain::propose_next(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out) {
+  if (!head_ || !broken_.empty()) return;
   next.cluster_id = head_->cluster_id;
   next.cluster = head_->cluster;
-  next.generation = head_->generation;
+  next.generation = head_->generation + (survivors.empty() ? 0 : 1);
   next.epoch = head_->epoch + 1;
   next.parent = head_id_.hash;
   if (auto wrong = validate(next)) {
@@ -185,6 +194,7 @@ void Chain::propose(Config next, Time now, ChainOut& out) {
   }
   proposal_ = Proposal{};
   proposal_->next = std::move(next);
+  proposal_->survivors = std::move(survivors);
   proposal_->started = now;
   start_ballot(now, out);
 }
@@ -197,24 +207,6 @@ void Chain::propose_formation(std::vector<std::string> home_order, const Cluster
   proposal_->home_order = std::move(home_order);
   proposal_->next.cluster_id = cluster_id;
   proposal_->next.reason = std::move(reason);
-  proposal_->started = now;
-  start_ballot(now, out);
-}
-
-void Chain::propose_forced(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out) {
-  if (!head_ || !broken_.empty()) return;
-  next.cluster_id = head_->cluster_id;
-  next.cluster = head_->cluster;
-  next.generation = head_->generation + 1;
-  next.epoch = head_->epoch + 1;
-  next.parent = head_id_.hash;
-  if (auto wrong = validate(next)) {
-    out.log.push_back("refusing to propose an invalid config: " + wrong->text);
-    return;
-  }
-  proposal_ = Proposal{};
-  proposal_->next = std::move(next);
-  proposal_->survivors = std::move(survivors);
   proposal_->started = now;
   start_ballot(now, out);
 }

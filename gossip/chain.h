@@ -131,6 +131,7 @@ class Chain {
   bool holds_mark(std::uint32_t mark) const;
   bool fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out);
 
+  void propose_next(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out);
   void start_ballot(Time now, ChainOut& out);
   void send_round(const std::vector<NodeId>& to, Time now, ChainOut& out);
   void choose_value(Time now, ChainOut& out);

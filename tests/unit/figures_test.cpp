@@ -61,25 +61,21 @@ struct Figures {
 }  // namespace
 
 TEST_CASE("figures: a dead mysqld is decided out within 20 ms, a silent host within silence + 300 ms") {
-  Figures down, silent;
-  for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
-    const auto owner = formed(seed, 4);
-    World& world = *owner;
-    const Time killed = world.now();
-    world.kill_server("db" + std::to_string(1 + seed % 4));
-    world.run_until(killed + 1s);
-    REQUIRE(!epochs_since(world, killed).empty());
-    down.add(epochs_since(world, killed).front()->at - killed);
-  }
-  for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
-    const auto owner = formed(seed, 4);
-    World& world = *owner;
-    const Time killed = world.now();
-    world.kill_host("db" + std::to_string(1 + seed % 4));
-    world.run_until(killed + 5s);
-    REQUIRE(!epochs_since(world, killed).empty());
-    silent.add(epochs_since(world, killed).front()->at - killed);
-  }
+  const auto measured = [](void (*strike)(World&, const std::string&), Duration patience) {
+    Figures figures;
+    for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
+      const auto owner = formed(seed, 4);
+      World& world = *owner;
+      const Time killed = world.now();
+      strike(world, "db" + std::to_string(1 + seed % 4));
+      world.run_until(killed + patience);
+      REQUIRE(!epochs_since(world, killed).empty());
+      figures.add(epochs_since(world, killed).front()->at - killed);
+    }
+    return figures;
+  };
+  Figures down = measured([](World& world, const std::string& name) { world.kill_server(name); }, 1s);
+  Figures silent = measured([](World& world, const std::string& name) { world.kill_host(name); }, 5s);
   MESSAGE("mysqld_down: " << down.text());
   MESSAGE("silent: " << silent.text());
   CHECK(down.at(50) <= 20ms);
