@@ -49,7 +49,7 @@ MUTANTS = [
         edit("gossip/swim.cpp", "  if (answer.ok) reprieve(*peer);", "  if (answer.ok) reprieve(*peer), peer->last_answer = now;"),
         edit("gossip/swim.cpp", "const PingReqAnswer& answer, Time /*now*/,", "const PingReqAnswer& answer, Time now,"))),
     Mutant("ring_decided_empty", "nobody is left to come back to", "C6", (
-        edit("agent/policy.cpp", "  if (!ring(next).empty()) return;\n  std::vector<NodeId> candidates;", "  return;\n  std::vector<NodeId> candidates;"),
+        edit("agent/policy.cpp", "  if (!ring(next).empty()) return;\n  if (const auto saviour", "  return;\n  if (const auto saviour"),
         edit("config/ring.cpp", '  if (!somebody_in) return Error{"a ring is never empty"};\n', ""))),
     Mutant("several_at_once", "several links are swapped in one epoch", "C6", (
         edit("agent/policy.cpp", "    break;  // one at a time: each splice is verified before the next\n", ""),)),
