@@ -18,7 +18,7 @@ namespace ringagent {
 struct Stamp {
   std::uint32_t boot = 0;
   std::uint64_t seq = 0;
-  auto operator<=>(const Stamp&) const = default;
+  auto operator<=>(const Stamp&) const = default;  // NOLINT(modernize-use-nullptr): what the compiler writes
 };
 
 // Where a node's chain of configs stands.
@@ -163,7 +163,7 @@ const char* to_string(Liveness liveness);
 struct Incarnation {
   std::uint32_t boot = 0;
   std::uint32_t refutation = 0;
-  auto operator<=>(const Incarnation&) const = default;
+  auto operator<=>(const Incarnation&) const = default;  // NOLINT(modernize-use-nullptr): what the compiler writes
 };
 
 // Hearsay about a member. It may raise or end a suspicion; it never proves life.

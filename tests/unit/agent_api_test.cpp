@@ -92,7 +92,7 @@ TEST_CASE("api: what is published last is what is answered") {
 TEST_CASE("api: a command travels to the loop and its reply back") {
   Agent agent;
   std::promise<Command> seen;
-  REQUIRE(agent.start([&](Command command) {
+  REQUIRE(agent.start([&](const Command& command) {
     seen.set_value(command);
     std::thread([&agent, id = command.id] { agent.api->reply({id, true, "paused"}); }).detach();
   }));
@@ -108,7 +108,7 @@ TEST_CASE("api: a command travels to the loop and its reply back") {
 
 TEST_CASE("api: a refusal is an outcome, not a fault; leaving never reaches the loop") {
   Agent agent;
-  REQUIRE(agent.start([&](Command command) { agent.api->reply({command.id, false, "no ring has been formed yet"}); }));
+  REQUIRE(agent.start([&](const Command& command) { agent.api->reply({command.id, false, "no ring has been formed yet"}); }));
   const auto refused = ApiClient(agent.socket).command("resume", {});
   REQUIRE(refused);
   CHECK_FALSE(refused->ok);
@@ -122,7 +122,7 @@ TEST_CASE("api: a refusal is an outcome, not a fault; leaving never reaches the 
 TEST_CASE("api: an argument that is given several times arrives so, in order") {
   Agent agent;
   std::promise<Command> seen;
-  REQUIRE(agent.start([&](Command command) {
+  REQUIRE(agent.start([&](const Command& command) {
     seen.set_value(command);
     agent.api->reply({command.id, true, "done"});
   }));

@@ -40,7 +40,7 @@ struct Agent {
   std::unique_ptr<History> history = *History::open(dir / "history.jsonl");
   std::vector<Command> commands;
   bool accepts = true;
-  std::unique_ptr<Api> api = *Api::start({socket, {}}, *history, [this](Command command) {
+  std::unique_ptr<Api> api = *Api::start({socket, {}}, *history, [this](const Command& command) {
     commands.push_back(command);
     api->reply({command.id, accepts, accepts ? "paused" : "no ring has been formed yet"});
   });

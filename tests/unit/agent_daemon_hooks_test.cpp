@@ -27,7 +27,7 @@ struct Scene {
   }
   // A program that appends the epoch and the ring to `seen`.
   std::string program(const std::string& extra = "") {
-    const std::string path = dir / "hook";
+    std::string path = dir / "hook";
     std::ofstream(path) << "#!/bin/sh\necho \"$RINGAGENT_EPOCH $RINGAGENT_HEALTH $RINGAGENT_RING\" >> "
                         << (dir / "seen") << "\n"
                         << extra << "\n";

@@ -140,7 +140,7 @@ class Schedule {
 
   void crash(std::size_t acceptor) { memory_[acceptor] = disk_[acceptor]; }
 
-  void post(std::uint8_t to, Body body) {
+  void post(std::uint8_t to, const Body& body) {
     for (int copies = random_() % 10 == 0 ? 2 : 1; copies > 0; --copies)
       if (random_() % 6 != 0) wire_.push_back({to, body});
   }
