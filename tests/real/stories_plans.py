@@ -137,6 +137,7 @@ def a_lost_majority_is_forced(ring):
 def a_stuck_node_is_bypassed(ring):
     """on_stuck = "bypass": the ring goes around a node whose applier stands on an error, and takes it back when it is mended."""
     ring.up(settings=("failure.settle=200ms", "failure.on_stuck=bypass", "failure.link_grace=1s"))
+    ring.whole()
     ring.node(4).run_sql(f"CREATE DATABASE IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS {SCHEMA}.conflict (id INT PRIMARY KEY, who INT)")
     ring.flows()
     ring.load()
