@@ -36,7 +36,9 @@ void Node::Impl::say_hello() {
   Hello hello{{self(), settings.name, settings.role, settings.gossip, settings.mysql, 0, ""},
               settings.initial,
               own_record(),
-              true};
+              true,
+              false,
+              ""};
   if (server_.state()) {
     hello.candidate.server_id = server_.state()->server_id;
     hello.candidate.server_uuid = server_.state()->server_uuid;

@@ -8,7 +8,7 @@
 namespace ringagent {
 namespace {
 
-constexpr std::uint8_t kFormat = 2;
+constexpr std::uint8_t kFormat = 3;
 constexpr std::size_t kReasonBytesMax = 4 * kTextBytesMax;
 
 bool may_be_in(const Member& member) {
@@ -132,6 +132,7 @@ void write(Writer& w, const Member& m) {
   w.number(m.lost_vote_epoch, 8);
   w.number(static_cast<std::uint64_t>(m.absence), 1);
   w.number(m.absence_ms, 8);
+  w.flag(m.replay);
 }
 
 Member read_member(Reader& r) {
@@ -154,9 +155,10 @@ Member read_member(Reader& r) {
   m.flaps = static_cast<std::uint32_t>(r.number(4));
   m.lost_vote_epoch = r.number(8);
   const std::uint64_t absence = r.number(1);
-  if (absence > static_cast<std::uint64_t>(Absence::standby)) r.fail();
+  if (absence > static_cast<std::uint64_t>(Absence::copying)) r.fail();
   m.absence = static_cast<Absence>(absence);
   m.absence_ms = r.number(8);
+  m.replay = r.flag();
   return m;
 }
 
@@ -251,6 +253,8 @@ const char* to_string(Absence absence) {
       return "moving";
     case Absence::standby:
       return "standby";
+    case Absence::copying:
+      return "copying";
   }
   return "?";
 }

@@ -37,6 +37,7 @@ enum class Absence : std::uint8_t {
   leaving = 2,      // then it is no member any more
   moving = 3,       // to another place in the ring: out, moved, in
   standby = 4,      // a spare whose place is taken again
+  copying = 5,      // its data is made anew from a copy; until that is there it follows nobody
 };
 const char* to_string(Absence absence);
 
@@ -61,6 +62,7 @@ struct Member {
   std::uint64_t lost_vote_epoch = 0;  // the epoch that last took its vote away; 0: never
   Absence absence = Absence::none;
   std::uint64_t absence_ms = 0;  // counted by each node from learning it; 0: until a person ends it
+  bool replay = false;           // out: a person has decided that what is stranded on it goes out when it comes back
   bool operator==(const Member&) const = default;
 };
 

@@ -91,11 +91,12 @@ void fields(A& a, T& x) {
   a.text(x.blocked, kTextBytesMax);
   a.text(x.foreign, kTextBytesMax);
   a(x.acted_epoch);
-  a.choice(x.phase, Phase::drained, Phase::none);
+  a.choice(x.phase, Phase::copying, Phase::none);
   a(x.rejoin_in_ms);
   a.text(x.stuck, kTextBytesMax);
   a.position(x.received);
   a.text(x.starved, kTextBytesMax);
+  a.texts(x.keys, kKeyNamesMax, kNameBytesMax);
 }
 
 template <class A, Of<DigestEntry> T>
@@ -261,7 +262,7 @@ void fields(A& a, T& x) {
 template <class A, Of<CanvassItem> T>
 void fields(A& a, T& x) {
   a(x.node);
-  a.choice(x.evidence, Evidence::forced, Evidence::none);
+  a.choice(x.evidence, Evidence::joined, Evidence::none);
 }
 
 template <class A, Of<Canvass> T>
@@ -284,6 +285,8 @@ void fields(A& a, T& x) {
   a.texts(x.initial, kMembersMax, kNameBytesMax);
   a(x.record);
   a(x.answer);
+  a(x.join);
+  a.text(x.after, kNameBytesMax);
 }
 
 // The head is not an array of its own: it travels in every packet.

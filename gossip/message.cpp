@@ -52,6 +52,8 @@ const char* to_string(Phase phase) {
       return "draining";
     case Phase::drained:
       return "drained";
+    case Phase::copying:
+      return "copying";
   }
   return "?";
 }
@@ -110,6 +112,8 @@ const char* to_string(Evidence evidence) {
       return "address";
     case Evidence::forced:
       return "forced";
+    case Evidence::joined:
+      return "joined";
   }
   return "?";
 }

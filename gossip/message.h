@@ -103,6 +103,7 @@ enum class Phase : std::uint8_t {
   refused = 5,
   draining = 6,
   drained = 7,  // it takes no writes, and all that it wrote has reached the next one
+  copying = 8,  // its data may be replaced: it takes no writes, follows nobody, and all agree on what it wrote
 };
 const char* to_string(Phase phase);
 
@@ -146,6 +147,7 @@ struct NodeRecord {
   std::string received;  // what its relay log holds beyond `executed`; "" if nothing
   std::string
       starved;  // why nothing comes from its upstream, for link_grace now, though that one's agent says that it is up
+  std::vector<std::string> keys;  // fingerprints of the gossip keys that it can read; the first is the one that it uses
   bool operator==(const NodeRecord&) const = default;
 };
 
@@ -325,6 +327,7 @@ enum class Evidence : std::uint8_t {
   planned = 16,     // a step of what people have planned: absences, another order, spares
   address = 17,     // it has another address
   forced = 18,      // the quorum was forced
+  joined = 19,      // a new member
 };
 const char* to_string(Evidence evidence);
 
@@ -356,6 +359,8 @@ struct Hello {
   std::vector<std::string> initial;  // the sender's [ring] initial
   NodeRecord record;                 // what its server looks like
   bool answer = false;               // please say Hello back
+  bool join = false;                 // the sender wants to become a member of a ring that exists
+  std::string after;                 // behind which member; "": the last one
   bool operator==(const Hello&) const = default;
 };
 
@@ -386,6 +391,7 @@ inline constexpr std::size_t kRumoursMax = 8;  // per packet
 inline constexpr std::size_t kRecordsMax = 1024;
 inline constexpr std::size_t kLinksMax = 16;
 inline constexpr std::size_t kProblemsMax = 32;
+inline constexpr std::size_t kKeyNamesMax = 8;  // as many as a key ring holds (gossip/seal.h)
 inline constexpr std::size_t kChainPartMax = 256;
 
 }  // namespace ringagent
