@@ -27,6 +27,11 @@ Result<KeyRing> read_keys(const Settings& settings) {
   return keys;
 }
 
+// How the others call this machine.
+std::vector<std::string> names_of_this(const Settings& settings) {
+  return {settings.node, settings.gossip.advertise.host, settings.mysql.advertise.host};
+}
+
 // libuv counts whole milliseconds from the loop's own idea of now.
 void start_timer(uv_timer_t* timer, uv_timer_cb callback, Duration after, Duration every = 0s) {
   const auto ms = [](Duration span) {
@@ -105,7 +110,7 @@ Result<void> Daemon::open_doors() {
   hooks_ = std::make_unique<Hooks>(&loop_, [this](LogLevel level, const std::string& text) { on_hook(level, text); });
   hooks_->configure(settings_.ring_changed, settings_.state_file);
   commands_ = std::make_unique<Mailbox<Command>>(&loop_, [this](Command command) { handle(std::move(command)); });
-  auto api = Api::start({settings_.socket, settings_.http}, *history_,
+  auto api = Api::start({settings_.socket, settings_.http, names_of_this(settings_)}, *history_,
                         [this](Command command) { commands_->post(std::move(command)); });
   if (!api) return tl::unexpected(api.error());
   api_ = std::move(*api);
