@@ -37,6 +37,12 @@ constexpr Entry kEntries[] = {
       "finish the work, then `ringagent resume` puts the link back as the ring wants it"}},
     {"formation",
      {"one thing that is missing before the first ring can be formed", "put right what the text names, on that node"}},
+    {"key_missing",
+     {"this member cannot read what the others say, so it takes no part until it has their key",
+      "put the key in use first into its key_file (`ringagent key list` shows fingerprints) and restart its agent"}},
+    {"keys_differ",
+     {"all can read each other, but a rotation of the gossip key was not finished",
+      "`ringagent key use` with one of the two; then `ringagent key remove` the other"}},
     {"link_down",
      {"this node receives nothing, so changes of the others do not reach it or anybody behind it",
       "nothing if it is connecting and mends itself in a moment; else see whether the source's port can be reached "

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "agent/http_front.h"
+#include "agent/http_host.h"
 #include "agent/json_read.h"
 #include "agent/routes.h"
 
@@ -63,6 +64,12 @@ std::string reason() {
   return std::strerror(errno);
 }
 
+// "": it has none.
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 // Makes room for a socket at `path`: nothing there, or what a dead agent left.
 std::optional<Error> clear_the_way(const std::string& path) {
   sockaddr_un address{};
@@ -101,7 +108,10 @@ Json reply_json(const Reply& reply) {
 class Api::Impl {
  public:
   Impl(ApiSettings settings, const History& history, Post post)
-      : settings_(std::move(settings)), history_(history), post_(std::move(post)) {}
+      : settings_(std::move(settings)), history_(history), post_(std::move(post)), names_(settings_.names) {
+    names_.push_back(settings_.http.host);
+    names_.push_back(host_name());
+  }
 
   ~Impl() {
     {
@@ -167,6 +177,12 @@ class Api::Impl {
   }
 
   HttpFront::Answer answer(const HttpRequest& request) const {
+    if (!host_accepted(request.host, names_)) {
+      return {
+          421, HttpAnswer{}.type,
+          "this agent does not go by the name in the Host header: ask for its address, its host name, or the name in "
+          "[http] listen\n"};
+    }
     if (!reads(request.method)) {
       return {405, HttpAnswer{}.type, "this address only reads; commands go through the unix socket\n"};
     }
@@ -247,6 +263,7 @@ class Api::Impl {
   const ApiSettings settings_;
   const History& history_;
   const Post post_;
+  std::vector<std::string> names_;
   httplib::Server server_;  // behind the unix socket
   std::thread thread_;
   std::unique_ptr<HttpFront> front_;  // TCP

@@ -18,7 +18,8 @@
 // answer everything from that; only a command travels to the loop, and its asker waits for the Reply with a
 // bound.
 //
-// Who may do what: the socket file is 0660, so its owner and group may pause and resume; TCP may only read.
+// Who may do what: the socket file is 0660, so its owner and group may pause and resume; TCP may only read, and only who
+// asks for this machine (agent/http_host.h).
 // There is no login: [http] listen is bound to loopback unless somebody opens it.
 //
 // Bounds of the socket: 4 threads; one request a connection; 2 s for each read and write; at most 16 connections taken
@@ -29,6 +30,8 @@ namespace ringagent {
 struct ApiSettings {
   std::string socket;  // path of the unix socket
   Address http;        // empty: no TCP
+  // By which other names than that of `http` and this machine's own others reach it (agent/http_host.h).
+  std::vector<std::string> names = {};
 };
 
 class Api {

@@ -14,7 +14,7 @@ namespace ringagent {
 namespace {
 
 // Named in contract.md, but not built yet.
-constexpr std::array kLater = {"init", "join", "reseed", "stranded", "key", "writer"};
+constexpr std::array kLater = {"init", "join", "reseed", "stranded", "writer"};
 
 // What the command line said.
 struct Words {
@@ -31,6 +31,9 @@ struct Words {
   std::vector<std::string> nodes;
   MaintenanceOptions maintenance;
   ForceOptions force;
+  std::string key_file;
+  std::string fingerprint;
+  bool key_force = false;
 };
 
 using Action = std::function<int(Console)>;
@@ -100,6 +103,7 @@ class CommandLine {
     add("resume", "end a pause; put a link right that was changed by hand", "resume",
         [&w](Console c) { return resume_command(w.agent, c); });
     add_planning_commands();
+    add_key_commands();
   }
 
   void add_planning_commands() {
@@ -135,6 +139,31 @@ class CommandLine {
     force->add_flag("--yield", w.force.yield, "this side gives way, where two sides were forced");
   }
 
+  void add_key_commands() {
+    Words& w = words_;
+    auto* key = add("key", "change the gossip key while the ring runs: install, use, then remove the old one",
+                    "key list", [this](Console c) { return key_actions_.at(chosen("key"))(c); });
+    key->require_subcommand(1);
+    const auto one = [&](const std::string& name, const std::string& what, const std::string& example, Action action) {
+      CLI::App* sub = key->add_subcommand(name, what);
+      sub->footer("Example: ringagent key " + example);
+      key_actions_[name] = std::move(action);
+      return sub;
+    };
+    one("list", "who has which keys, and which one is in use", "list",
+        [&w](Console c) { return key_list_command(w.agent, c); });
+    auto* install = one("install", "give all members a further key, which is not used yet", "install new.key",
+                        [&w](Console c) { return key_install_command(w.agent, w.key_file, c); });
+    install->add_option("file", w.key_file, "as `ringagent keygen` writes it; - is standard input")->required();
+    auto* use = one("use", "all members seal with this key from now on; refused until every member has it",
+                    "use 1f0c9a3e", [&w](Console c) { return key_use_command(w.agent, w.fingerprint, c); });
+    use->add_option("fingerprint", w.fingerprint, "as `ringagent key list` shows it")->required();
+    auto* remove = one("remove", "all members forget this key; refused while anybody needs it", "remove 6b27d1f4",
+                       [&w](Console c) { return key_remove_command(w.agent, w.fingerprint, w.key_force, c); });
+    remove->add_option("fingerprint", w.fingerprint, "as `ringagent key list` shows it")->required();
+    remove->add_flag("--force", w.key_force, "though a member that is down may need it");
+  }
+
   void add_other_commands() {
     Words& w = words_;
     add("run", "the agent, in the foreground (what systemd starts)", "run --config /etc/ringagent/ringagent.toml",
@@ -165,6 +194,10 @@ class CommandLine {
     add("version", "version, build, client library", "version", [](Console c) { return version_command(c); });
   }
 
+  std::string chosen(const std::string& command) const {
+    return app_.get_subcommand(command)->get_subcommands().front()->get_name();
+  }
+
   static std::string config(const AgentChoice& agent) { return agent.config.empty() ? kDefaultConfig : agent.config; }
 
   static int usage(const std::string& line, Console console) {
@@ -186,9 +219,9 @@ class CommandLine {
     return {};
   }
 
-  std::string known() const {
+  static std::string known(const CLI::App& app) {
     std::string out;
-    for (const auto* sub : app_.get_subcommands([](const CLI::App*) { return true; })) {
+    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
       out += (out.empty() ? "" : ", ") + sub->get_name();
     }
     return out;
@@ -196,12 +229,17 @@ class CommandLine {
 
   std::string complaint(const std::string& first, const CLI::ParseError& error) const {
     const bool none = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    if (first.empty() && none) return "which command? There are: " + known();
+    const std::string known = CommandLine::known(app_);
+    if (first.empty() && none) return "which command? There are: " + known;
     if (first.empty()) return std::string(error.what()) + " (see ringagent --help)";
     if (std::find(kLater.begin(), kLater.end(), first) != kLater.end()) {
-      return "the command `" + first + "` comes in a later version; there are: " + known();
+      return "the command `" + first + "` comes in a later version; there are: " + known;
     }
-    if (actions_.find(first) == actions_.end()) return "there is no command `" + first + "`; there are: " + known();
+    if (actions_.find(first) == actions_.end()) return "there is no command `" + first + "`; there are: " + known;
+    const CLI::App& command = *app_.get_subcommand(first);
+    const std::string parts = CommandLine::known(command);
+    if (none && !parts.empty() && command.get_subcommands().empty())
+      return "which one? `ringagent " + first + "` knows: " + parts;
     std::string text = error.what();
     std::replace(text.begin(), text.end(), '\n', ' ');
     return text + " (see ringagent " + first + " --help)";
@@ -210,6 +248,7 @@ class CommandLine {
   Words words_;
   CLI::App app_;
   std::map<std::string, Action> actions_;
+  std::map<std::string, Action> key_actions_;
 };
 
 }  // namespace

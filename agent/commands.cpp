@@ -21,6 +21,7 @@
 #include "agent/table.h"
 #include "agent/terminal.h"
 #include "config/duration.h"
+#include "gossip/seal.h"
 #include "gossip/seal_key.h"
 #include "mysql/client.h"
 
@@ -103,6 +104,22 @@ int watch_until(const AgentChoice& agent, Console console,
     before = missing;
     std::this_thread::sleep_for(kWatchEvery);
   }
+}
+
+// A file, or standard input. No key file is longer than a few lines.
+Result<std::string> read_key(const std::string& path) {
+  constexpr std::size_t most = 64 * 1024;
+  const bool from_stdin = path == "-";
+  const int fd = from_stdin ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("cannot read " + path + ": " + std::strerror(errno));
+  std::string text;
+  char part[4096];
+  ssize_t n = 0;
+  while (text.size() < most && (n = ::read(fd, part, sizeof part)) > 0) text.append(part, static_cast<std::size_t>(n));
+  const std::string why = n < 0 ? std::strerror(errno) : "";
+  if (!from_stdin) ::close(fd);
+  if (!why.empty()) return fail("cannot read " + path + ": " + why);
+  return text;
 }
 
 int run_agent_command(const AgentChoice& agent, const std::string& name,
@@ -256,6 +273,42 @@ int force_quorum_command(const AgentChoice& agent, const ForceOptions& o, Consol
   for (const std::string& node : o.lost) arguments.emplace_back("lost", node);
   if (o.yes) arguments.emplace_back("yes", "1");
   return run_agent_command(agent, "force-quorum", arguments, console);
+}
+
+int key_install_command(const AgentChoice& agent, const std::string& file, Console console) {
+  const auto text = read_key(file);
+  if (!text) return complain(console, text.error().text, kExitUsage);
+  const auto keys = KeyRing::parse(*text);
+  if (!keys) return complain(console, file + ": " + keys.error().text, kExitUsage);
+  if (keys->keys().size() != 1)
+    return complain(console, file + " holds " + std::to_string(keys->keys().size()) + " keys; install one at a time",
+                    kExitUsage);
+  return run_agent_command(agent, "key-install", {{"key", key_text(keys->primary())}}, console);
+}
+
+int key_use_command(const AgentChoice& agent, const std::string& fingerprint, Console console) {
+  const int code = run_agent_command(agent, "key-use", {{"key", fingerprint}}, console);
+  if (code == kExitOk)
+    console.out
+        << "put it first into key_file on every node, too: an agent that loses its state directory, and a node that "
+           "is new, have nothing else\n";
+  return code;
+}
+
+int key_remove_command(const AgentChoice& agent, const std::string& fingerprint, bool force, Console console) {
+  std::vector<std::pair<std::string, std::string>> arguments = {{"key", fingerprint}};
+  if (force) arguments.emplace_back("force", "1");
+  return run_agent_command(agent, "key-remove", arguments, console);
+}
+
+int key_list_command(const AgentChoice& agent, Console console) {
+  int code = kExitOk;
+  const auto answer = ask(agent, "/status", console, code);
+  if (!answer) return code;
+  const auto text = key_table(*answer);
+  if (!text) return complain(console, text.error().text, kExitNoAgent);
+  console.out << *text;
+  return kExitOk;
 }
 
 int keygen_command(const std::string& path, Console console) {

@@ -56,6 +56,12 @@ struct ForceOptions {
 };
 int force_quorum_command(const AgentChoice& agent, const ForceOptions& options, Console console);
 
+// Gossip keys. `file`: as keygen writes it, one key; "-" is standard input. The key itself is shown nowhere.
+int key_install_command(const AgentChoice& agent, const std::string& file, Console console);
+int key_use_command(const AgentChoice& agent, const std::string& fingerprint, Console console);
+int key_remove_command(const AgentChoice& agent, const std::string& fingerprint, bool force, Console console);
+int key_list_command(const AgentChoice& agent, Console console);
+
 // ---------------------------------------------------------------- without one
 
 int keygen_command(const std::string& file, Console console);

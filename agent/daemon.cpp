@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "agent/daemon_impl.h"
+#include "agent/daemon_keys.h"
 #include "agent/log.h"
 #include "agent/settings_map.h"
 #include "agent/text.h"
@@ -24,6 +25,11 @@ Result<KeyRing> read_keys(const Settings& settings) {
   auto keys = KeyRing::parse(*text);
   if (!keys) return fail("[gossip] key_file: " + settings.gossip.key_file + ": " + keys.error().text);
   return keys;
+}
+
+// How the others call this machine.
+std::vector<std::string> names_of_this(const Settings& settings) {
+  return {settings.node, settings.gossip.advertise.host, settings.mysql.advertise.host};
 }
 
 // libuv counts whole milliseconds from the loop's own idea of now.
@@ -71,6 +77,8 @@ Result<void> Daemon::start() {
 Result<void> Daemon::open_store() {
   auto keys = read_keys(settings_);
   if (!keys) return tl::unexpected(keys.error());
+  auto book = read_key_book(settings_.state_dir);
+  if (!book) return tl::unexpected(book.error());
   auto opened = Store::open(settings_.state_dir, random_uuid(), log_line);
   if (!opened) return tl::unexpected(opened.error());
   store_.emplace(std::move(opened->store));
@@ -81,11 +89,14 @@ Result<void> Daemon::open_store() {
   auto history = History::open(settings_.state_dir + "/history.jsonl");
   if (!history) return tl::unexpected(history.error());
   history_ = std::move(*history);
-  sealer_.emplace(state.self, state.boot, random_u64(), std::move(*keys));
+  sealer_.emplace(state.self, state.boot, random_u64(), ring_of(*book, *keys));
+  key_file_ = std::move(*keys);
   log_line(LogLevel::info, std::string("ringagent ") + RINGAGENT_VERSION + " starts: node " + settings_.node +
                                " of cluster " + settings_.cluster + ", id " + state.self.str() + ", start " +
                                std::to_string(state.boot) + (opened->created ? ", new" : ""));
-  node_.emplace(node_settings(settings_), std::move(state), random_u64(), now());
+  NodeSettings of_node = settings_of_node();
+  of_node.key_book = std::move(*book);
+  node_.emplace(std::move(of_node), std::move(state), random_u64(), now());
   return {};
 }
 
@@ -99,7 +110,7 @@ Result<void> Daemon::open_doors() {
   hooks_ = std::make_unique<Hooks>(&loop_, [this](LogLevel level, const std::string& text) { on_hook(level, text); });
   hooks_->configure(settings_.ring_changed, settings_.state_file);
   commands_ = std::make_unique<Mailbox<Command>>(&loop_, [this](Command command) { handle(std::move(command)); });
-  auto api = Api::start({settings_.socket, settings_.http}, *history_,
+  auto api = Api::start({settings_.socket, settings_.http, names_of_this(settings_)}, *history_,
                         [this](Command command) { commands_->post(std::move(command)); });
   if (!api) return tl::unexpected(api.error());
   api_ = std::move(*api);
@@ -173,17 +184,23 @@ void Daemon::reload() {
   next.gossip.listen = settings_.gossip.listen;
   next.gossip.advertise = settings_.gossip.advertise;
   next.gossip.insecure = settings_.gossip.insecure;
-  if (!next.gossip.insecure) sealer_->set_keys(std::move(*keys));
+  if (!next.gossip.insecure) key_file_ = std::move(*keys);
   settings_ = std::move(next);
   set_up_log(settings_.log_level, settings_.log_json, settings_.cluster, settings_.node);
   hooks_->configure(settings_.ring_changed, settings_.state_file);
-  node_->reload(node_settings(settings_));
+  node_->reload(settings_of_node());
   poll_worker_->reconfigure(worker_settings(settings_, "mysql-poll"));
   run_worker_->reconfigure(worker_settings(settings_, "mysql-run"));
   look_worker_->reconfigure(worker_settings(settings_, "mysql-look"));
   log_line(LogLevel::info,
            "SIGHUP: the config was read again" + (left.empty() ? "" : "; only a restart changes: " + joined(left)));
   handle(Tick{});
+}
+
+NodeSettings Daemon::settings_of_node() const {
+  NodeSettings out = node_settings(settings_);
+  out.key_file = key_file_;
+  return out;
 }
 
 // Ends the threads first, then gives every handle back: the loop runs out by itself.
@@ -211,7 +228,7 @@ void Daemon::on_packet(std::string_view bytes, const Address& from) {
   const ClusterId cluster = node_->cluster_id();
   const ClusterId accepted[] = {name_id(), cluster};
   const auto opened = sealer_->open(bytes, {accepted, cluster.nil() ? std::size_t{1} : std::size_t{2}});
-  if (!opened) return on_refused(opened.error(), from);
+  if (!opened) return on_refused(opened.error(), bytes, from);
   auto message = decode(opened->body);
   if (!message) {
     ++packets_refused_;
@@ -223,13 +240,28 @@ void Daemon::on_packet(std::string_view bytes, const Address& from) {
       Packet{opened->sender, opened->boot, from, opened->cluster == accepted[0], opened->brief, std::move(*message)});
 }
 
-void Daemon::on_refused(Refusal refusal, const Address& from) {
+void Daemon::on_refused(Refusal refusal, std::string_view bytes, const Address& from) {
   ++packets_refused_;
   log_line(LogLevel::debug, "a packet from " + from.str() + " is refused: " + to_string(refusal));
+  if (refusal == Refusal::unknown_key) on_unknown_key(claimed_key(bytes).value_or(KeyId{}), from);
   if (refusal != Refusal::clone || now() - clone_said_ < kSayAgain) return;
   clone_said_ = now();
   log_line(LogLevel::error, "another agent, at " + from.str() + ", runs with a copy of this one's state directory " +
                                 settings_.state_dir + ": stop one of the two and give it an empty directory");
+}
+
+// Anybody can send such packets, and as many as he likes.
+void Daemon::on_unknown_key(const KeyId& key, const Address& from) {
+  if (now() - unknown_key_at_ >= kUnknownKeyEvery) {
+    unknown_key_at_ = now();
+    handle(UnknownKey{from, key});
+  }
+  if (now() - unknown_key_said_ < kSayAgain) return;
+  unknown_key_said_ = now();
+  log_line(LogLevel::warning,
+           "somebody at " + from.str() + " uses the gossip key " + to_string(key) +
+               ", which is not known here: if that is an agent of this ring, one of the two lacks the "
+               "key that `ringagent key list` shows as in use: put it first into key_file there");
 }
 
 void Daemon::on_answer(Answer answer) {

@@ -1,6 +1,8 @@
 #include <chrono>
+#include <cstdlib>
 
 #include "agent/daemon_impl.h"
+#include "agent/daemon_keys.h"
 #include "agent/log.h"
 #include "gossip/codec.h"
 
@@ -20,6 +22,7 @@ void Daemon::step(Event event) {
   const bool only_time = std::holds_alternative<Tick>(event);
   Effects effects = node_->step(std::move(event), now());
   if (effects.persist) store_->persist(node_->durable());
+  if (effects.keys) change_keys(std::move(*effects.keys));
   for (const auto& outgoing : effects.send) send(outgoing);
   for (auto& request : effects.sql) ask(std::move(request));
   for (const auto& request : effects.ports) probe(request);
@@ -28,6 +31,17 @@ void Daemon::step(Event event) {
   for (auto& reply : effects.replies) api_->reply(std::move(reply));
   something_happened_ = something_happened_ || !only_time;
   if (!effects.history.empty()) publish();  // what was decided or done is shown at once
+}
+
+// Kept before it is said. As with the store: who cannot write any more must not go on as if he could.
+void Daemon::change_keys(KeyChange change) {
+  if (change.book) {
+    if (const auto written = write_key_book(settings_.state_dir, *change.book); !written) {
+      log_line(LogLevel::error, written.error().text + "; the agent ends here");
+      std::abort();
+    }
+  }
+  sealer_->set_keys(std::move(change.ring));
 }
 
 void Daemon::send(const Outgoing& outgoing) {

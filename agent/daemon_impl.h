@@ -28,13 +28,15 @@
 // The inside of `run_daemon` (agent/daemon.h says what it promises). Its functions are spread over two files:
 //   daemon.cpp          start, signals, the end; what happens becomes an event
 //   daemon_effects.cpp  what a step wants done, in the order that agent/node.h demands
+// and what it keeps besides the store is in agent/daemon_keys.h.
 namespace ringagent {
 
 inline constexpr Duration kLagLimit = 250ms;
 inline constexpr Duration kHeartbeat = 100ms;     // of the loop: finds lag, publishes, feeds the watchdog
 inline constexpr Duration kPublishEvery = 100ms;  // at most, when something happened
 inline constexpr Duration kPublishQuiet = 500ms;  // at least
-inline constexpr Duration kSayAgain = 60s;        // between two lines about one lasting trouble
+inline constexpr Duration kUnknownKeyEvery = 200ms;
+inline constexpr Duration kSayAgain = 60s;  // between two lines about one lasting trouble
 
 class Daemon {
  public:
@@ -54,9 +56,11 @@ class Daemon {
   void start_timers();
   void on_signal(int number);
   void reload();
+  NodeSettings settings_of_node() const;
   void stop();
   void on_packet(std::string_view bytes, const Address& from);
-  void on_refused(Refusal refusal, const Address& from);
+  void on_refused(Refusal refusal, std::string_view bytes, const Address& from);
+  void on_unknown_key(const KeyId& key, const Address& from);
   void on_answer(Answer answer);
   void on_hook(LogLevel level, const std::string& text);
   void on_heartbeat();
@@ -67,6 +71,7 @@ class Daemon {
 
   // ---- daemon_effects.cpp
   void step(Event event);
+  void change_keys(KeyChange change);
   void send(const Outgoing& outgoing);
   void ask(SqlRequest request);
   void probe(const PortRequest& request);
@@ -83,6 +88,7 @@ class Daemon {
   bool stopping_ = false;
 
   std::optional<Store> store_;
+  KeyRing key_file_;  // as last read
   std::optional<Sealer> sealer_;
   std::optional<Node> node_;
   std::unique_ptr<History> history_;
@@ -122,6 +128,8 @@ class Daemon {
   std::uint64_t bytes_received_ = 0;
   std::uint64_t packets_refused_ = 0;
   Time clone_said_{-kSayAgain};
+  Time unknown_key_said_{-kSayAgain};
+  Time unknown_key_at_{-kUnknownKeyEvery};
   bool history_failed_ = false;
 };
 

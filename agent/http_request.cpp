@@ -88,7 +88,7 @@ std::optional<HttpFault> read_target(std::string_view target, HttpRequest& reque
 }
 
 // Of the headers only those matter that would make the request another one than it seems.
-std::optional<HttpFault> read_header(std::string_view line, std::size_t& hosts) {
+std::optional<HttpFault> read_header(std::string_view line, std::size_t& hosts, HttpRequest& request) {
   std::string_view value = line;
   const std::string_view name = next(value, ":");
   const bool named = !name.empty() && name.size() < line.size() && std::all_of(name.begin(), name.end(), is_token);
@@ -97,7 +97,10 @@ std::optional<HttpFault> read_header(std::string_view line, std::size_t& hosts) 
   const auto is = [&](std::string_view what) {
     return std::equal(name.begin(), name.end(), what.begin(), what.end(), [](char a, char b) { return lower(a) == b; });
   };
-  if (is("host")) ++hosts;
+  if (is("host")) {
+    ++hosts;
+    request.host = trimmed(value);
+  }
   if (is("transfer-encoding") || (is("content-length") && trimmed(value) != "0")) {
     return HttpFault{413, "no question here has a body"};
   }
@@ -129,7 +132,7 @@ tl::expected<HttpRequest, HttpFault> parse_head(std::string_view head) {
   while (!head.empty()) {
     line = next(head, kEnd);
     if (line.empty()) break;
-    auto fault = read_header(line, hosts);
+    auto fault = read_header(line, hosts, request);
     if (fault && fault->status == 400) return tl::unexpected(*fault);
     if (fault) body = fault;
   }

@@ -25,6 +25,7 @@ inline constexpr std::size_t kParametersMax = 8;
 struct HttpRequest {
   std::string method;
   std::string path;  // as sent
+  std::string host;  // what the Host header says; "" where there is none
   std::multimap<std::string, std::string> parameters;
 };
 

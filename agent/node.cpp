@@ -58,7 +58,9 @@ Node::Impl::Impl(NodeSettings s, const DurableState& state, std::uint64_t seed, 
       server_(settings.hung_after),
       random_(seed + 3),
       now_(now),
-      up_since_(now) {
+      up_since_(now),
+      key_book_(std::exchange(settings.key_book, {})),
+      key_ring_(ring_of(key_book_, settings.key_file)) {
   chain.unconfirm(now);
   if (chain.head() != nullptr) {
     Effects ignored;
@@ -87,6 +89,7 @@ Effects Node::Impl::step(Event event, Time now) {
 }
 
 void Node::Impl::settle_step() {
+  settle_keys();
   ChainOut out = chain_out();
   chain.tick(now_, out);
   take(std::move(out));
@@ -124,6 +127,8 @@ void Node::Impl::settle_step() {
     answer_canvasses();
     run_commands();
     run_forcing();
+    run_key_commands();
+    spread_keys();
     run_campaign();
     if (chain.head_id() != planned_for) plan_repair();  // a lone voter decides on the spot
     run_repair();
@@ -136,6 +141,7 @@ void Node::Impl::finish_sends() {
   auto& all = fx_->send;
   for (Outgoing& outgoing : all) {
     outgoing.message.head = chain.head_id();
+    if (fx_->keys) outgoing.brief = false;  // made before another key was taken
     if (outgoing.address.empty()) outgoing.address = address_of(outgoing.to);
   }
   all.erase(std::remove_if(all.begin(), all.end(), [](const Outgoing& o) { return o.address.empty(); }), all.end());
@@ -362,6 +368,8 @@ void Node::Impl::handle(const Packet& packet) {
     on_canvass(packet.from, *c);
   } else if (const auto* ca = std::get_if<CanvassAnswer>(&body)) {
     on_canvass_answer(packet.from, *ca);
+  } else if (const auto* book = std::get_if<KeyBook>(&body)) {
+    hear_of_keys(*book);
   }
 }
 
@@ -480,6 +488,7 @@ Time Node::Impl::next_due() const {
   if (leaving_) return Time::max();
   Time due = now_ + kIdleTick;
   due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(now_), ring_due_});
+  if (!key_commands_.empty() || !key_news_due_.empty()) due = std::min(due, keys_due_);
   if (!server_.poll_open() && settings.role != Role::witness) due = std::min(due, poll_due_);
   if (chain.head() != nullptr)
     due = std::min({due, swim_.next_due(), facts_.next_due()});

@@ -9,6 +9,7 @@
 
 #include "agent/snapshot.h"
 #include "gossip/message.h"
+#include "gossip/seal.h"
 #include "gossip/state.h"
 #include "mysql/server.h"
 
@@ -19,7 +20,8 @@
 // reason about is one step.
 //
 // The caller's duties, in this order, after each step:
-//  1. if `persist` is set: make `durable()` durable (abort on an error); nothing below starts before that is done;
+//  1. if `persist` is set: make `durable()` durable (abort on an error); nothing below starts before that is done. If
+//     `keys` is set: make its book durable likewise, then seal and open with its key ring from here on;
 //  2. send `send`, in order; packets may be lost, doubled and reordered;
 //  3. start `sql`, `looks` and `ports`; each is answered by exactly one event, however late;
 //  4. write `history` and `log`, answer `replies`;
@@ -38,6 +40,8 @@ struct NodeSettings {
   Address mysql;                  // where others reach this server
   std::vector<Address> peers;     // gossip addresses to say Hello to before the ring is formed
   std::uint64_t fingerprint = 0;  // of the settings that must be equal on every node
+  KeyRing key_file;               // what [gossip] key_file holds
+  KeyBook key_book;               // what `ringagent key` has made of it, as it was kept; counts at the start only
 
   Duration silence{2'500'000};
   Duration hung_after{3'000'000};
@@ -104,6 +108,12 @@ struct PortAnswered {
   EdgeState state = EdgeState::unknown;
 };
 
+// Somebody at this address seals with a key that is not known here, so nobody can tell who it is.
+struct UnknownKey {
+  Address from;
+  KeyId key{};  // as it says
+};
+
 // The event loop noticed that it had not run for `gap` longer than it should.
 struct LoopLagged {
   Duration gap{0};
@@ -116,7 +126,8 @@ struct Command {
   std::vector<std::pair<std::string, std::string>> arguments;
 };
 
-using Event = std::variant<Tick, Packet, Polled, ServerGone, Ran, Looked, PortAnswered, LoopLagged, Command>;
+using Event =
+    std::variant<Tick, Packet, Polled, ServerGone, Ran, Looked, PortAnswered, LoopLagged, Command, UnknownKey>;
 
 // ---------------------------------------------------------------- effects
 
@@ -147,8 +158,14 @@ struct Reply {
   std::string text;
 };
 
+struct KeyChange {
+  std::optional<KeyBook> book;  // to be kept; none: as it was
+  KeyRing ring;                 // ring_of(book, key_file)
+};
+
 struct Effects {
   bool persist = false;
+  std::optional<KeyChange> keys;
   std::vector<Outgoing> send;  // `address` is always filled in
   std::vector<SqlRequest> sql;
   std::vector<PortRequest> ports;
@@ -171,7 +188,7 @@ class Node {
   // What packets are bound to once there is a ring; nil before.
   ClusterId cluster_id() const;
   Snapshot snapshot(Time now) const;
-  // Applied at once where that is possible (SIGHUP): time-outs, credentials of future links.
+  // Applied at once where that is possible (SIGHUP): time-outs, credentials of future links; the keys with the next step.
   void reload(NodeSettings settings);
 
  private:

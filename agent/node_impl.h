@@ -16,6 +16,7 @@
 #include "agent/repair.h"
 #include "gossip/chain.h"
 #include "gossip/facts.h"
+#include "gossip/key_book.h"
 #include "gossip/swim.h"
 
 // The inside of Node. Its functions are spread over six files by what they are about:
@@ -23,6 +24,7 @@
 //   node_join.cpp    formation, init, join
 //   node_ring.cpp    campaigns (wish -> canvass -> Paxos), the voter's answers, commands
 //   node_force.cpp   a forced quorum
+//   node_keys.cpp    the gossip keys: what the others are told, commands
 //   node_server.cpp  the own server: start check, way back, reconcile and repair, the own record
 //   node_status.cpp  the snapshot
 namespace ringagent {
@@ -49,6 +51,7 @@ class Node::Impl {
   void handle(const PortAnswered& answered);
   void handle(const LoopLagged& lagged);
   void handle(const Command& command);
+  void handle(const UnknownKey& unknown);
   void settle_step();  // what follows from whatever the event changed
   ChainOut chain_out() const;
   void take(ChainOut out);
@@ -99,6 +102,27 @@ class Node::Impl {
   void start_forcing(const Command& command);
   void run_forcing();
   CanvassAnswer watch_lost(const Canvass& canvass);
+
+  // ---- node_keys.cpp
+  struct KeyCommand {
+    Command command;  // without the key itself
+    KeyId key{};
+    Time deadline{0};
+  };
+  void settle_keys();
+  void note_key_change(const KeyRing& before);
+  void hear_of_keys(const KeyBook& book);
+  void start_key_command(const Command& command);
+  std::string install_refused(const Key& key) const;
+  std::string use_refused(const KeyId& id) const;
+  std::string removal_refused(const KeyId& id, bool force) const;
+  void run_key_commands();
+  bool does_as_told(const std::string& what, const NodeId& member, const std::string& id) const;
+  void spread_keys();
+  void note_keys();
+  void add_key_problems(Snapshot& snapshot, Time now) const;
+  std::vector<std::string> keys_of(const NodeId& member) const;
+  bool agent_lives(const NodeId& member) const;
 
   // ---- node_server.cpp
   void poll_if_due();
@@ -262,6 +286,20 @@ class Node::Impl {
   };
   std::map<NodeId, LostWatch> lost_watch_;
   std::optional<Time> paused_since_;  // the head's pause, as counted here
+
+  // Gossip keys.
+  KeyBook key_book_;
+  KeyRing key_ring_;             // what seals and opens now
+  bool key_book_dirty_ = false;  // to be kept
+  std::deque<KeyCommand> key_commands_;
+  std::map<NodeId, Time> key_news_due_;       // who does not show what the book says, and when it is told so
+  std::map<NodeId, Time> keys_differ_since_;  // whose key in use, or lack of mine, is a trouble
+  Time keys_due_{0};
+  struct Stranger {  // who speaks from a member's address and cannot be understood
+    Time at{0};
+    KeyId key{};
+  };
+  std::map<NodeId, Stranger> strangers_;
 
   // The own server.
   Time poll_due_{0};

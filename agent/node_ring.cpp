@@ -324,6 +324,7 @@ void Node::Impl::handle(const Command& command) {
   }
   if (command.name == "force-quorum") return start_forcing(command);
   if (command.name == "init" || command.name == "join") return start_founding(command);
+  if (command.name.starts_with("key-")) return start_key_command(command);
   if (!is_command(command.name)) {
     fx_->replies.push_back({command.id, false, "this agent does not know the command " + command.name});
     return;

@@ -463,6 +463,7 @@ NodeRecord Node::Impl::own_record() const {
   r.config_fingerprint = settings.fingerprint;
   r.mysql = settings.mysql;
   r.gossip = settings.gossip;
+  r.keys = key_names(key_ring_);
   if (settings.role == Role::witness) {
     r.health = MysqlHealth::none;
     return r;

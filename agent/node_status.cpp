@@ -7,6 +7,9 @@
 namespace ringagent {
 namespace {
 
+constexpr Duration kKeysDifferFor = 10s;
+constexpr Duration kStrangerFor = 60s;  // the dead are asked rarely
+
 std::string seconds(Duration d) {
   return std::to_string(d.count() / 1'000'000) + " s";
 }
@@ -55,6 +58,7 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
     return v;
   }
   v.agent_version = record->agent_version;
+  v.keys = record->keys;
   v.mysql = v.agent == "dead" || v.agent == "left" ? "unknown" : to_string(record->health);
   v.mysql_why = record->health_why;
   v.mysql_version = record->mysql_version;
@@ -214,6 +218,31 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
   }
 }
 
+// During a rotation they differ for a moment.
+void Node::Impl::add_key_problems(Snapshot& s, Time now) const {
+  if (key_ring_.is_insecure()) return;
+  const std::string mine = to_string(key_ring_.primary().id);
+  const std::string mend = ". Put the key that the others use first into key_file there and restart its agent";
+  for (const Member& member : chain.head()->members) {
+    const bool lives = agent_lives(member.id);
+    const std::vector<std::string> keys = keys_of(member.id);
+    const auto differs = keys_differ_since_.find(member.id);
+    const bool differ = differs != keys_differ_since_.end() && now - differs->second >= kKeysDifferFor;
+    const auto stranger = strangers_.find(member.id);
+    if (!lives && stranger != strangers_.end() && now - stranger->second.at < kStrangerFor)
+      add(s, "warning", "key_missing", member.name,
+          member.name + " uses the gossip key " + to_string(stranger->second.key) + ", which " + settings.name +
+              " does not know, and " + settings.name + " uses " + mine + ": one of the two lacks a key" + mend);
+    else if (differ && std::find(keys.begin(), keys.end(), mine) == keys.end())
+      add(s, "warning", "key_missing", member.name,
+          member.name + " cannot read what " + settings.name + " says: it lacks the gossip key " + mine + mend);
+    else if (differ)
+      add(s, "warning", "keys_differ", member.name,
+          member.name + " uses the gossip key " + keys.front() + ", " + settings.name + " uses " + mine +
+              "; choose one with `ringagent key use`");
+  }
+}
+
 Snapshot Node::Impl::snapshot(Time now) const {
   Snapshot s;
   s.cluster = settings.cluster;
@@ -248,6 +277,7 @@ Snapshot Node::Impl::snapshot(Time now) const {
   for (const NodeId& id : ring(head)) s.ring.push_back(name_of(id));
   for (const Member& member : head.members) s.nodes.push_back(node_view(member, now));
   add_problems(s, now);
+  add_key_problems(s, now);
   s.health = s.problems.empty() ? "ok" : "degraded";
   for (const ProblemView& problem : s.problems) {
     if (problem.severity == "critical") s.health = "critical";

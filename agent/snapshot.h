@@ -50,6 +50,7 @@ struct NodeView {
   std::string phase;
   std::string blocked;
   std::string foreign;
+  std::vector<std::string> keys;  // fingerprints of the gossip keys that it can read; the first is the one that it uses
 };
 
 struct Snapshot {

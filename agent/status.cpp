@@ -62,7 +62,8 @@ Json node(const NodeView& view) {
           {"rejoin_in_ms", value_or_null(view.rejoin_in_ms)},
           {"phase", text_or_null(view.phase)},
           {"blocked", text_or_null(view.blocked)},
-          {"foreign", text_or_null(view.foreign)}};
+          {"foreign", text_or_null(view.foreign)},
+          {"keys", view.keys}};
 }
 
 Json status(const Snapshot& s, std::int64_t age_ms) {

@@ -267,6 +267,25 @@ Result<std::string> status_table(std::string_view json, TableStyle style) {
   return out;
 }
 
+Result<std::string> key_table(std::string_view json) {
+  const auto status = parsed(json);
+  if (!status) return tl::unexpected(status.error());
+  std::size_t width = 4;
+  for (const Json& node : list(*status, "nodes")) width = std::max(width, str(node, "name").size());
+  const auto padded = [](std::string text, std::size_t columns) {
+    text.resize(std::max(columns, text.size()), ' ');
+    return text;
+  };
+  std::string out = padded("node", width) + "  agent    keys (* in use)\n";
+  for (const Json& node : list(*status, "nodes")) {
+    std::string keys;
+    for (const std::string& key : names(node, "keys")) keys += keys.empty() ? "*" + key : "  " + key;
+    out += padded(str(node, "name"), width) + "  " + padded(str(node, "agent"), 7) + "  " +
+           (keys.empty() ? "not known" : keys) + "\n";
+  }
+  return out;
+}
+
 Result<std::string> plan_text(std::string_view json) {
   const auto plan = parsed(json);
   if (!plan) return tl::unexpected(plan.error());

@@ -32,6 +32,9 @@ struct TableStyle {
 // `json` is what `status_json` made. An error says what is wrong with the document.
 Result<std::string> status_table(std::string_view json, TableStyle style);
 
+// Who has which gossip keys, by fingerprint, as the status has it; the one in use is marked.
+Result<std::string> key_table(std::string_view json);
+
 // `plan_json` as lines of SQL, or the reason for none.
 Result<std::string> plan_text(std::string_view json);
 

@@ -31,6 +31,10 @@ const std::vector<SettingsKey>& settings_keys() {
       {"gossip", "key_file", "\"/etc/ringagent/gossip.key\"", kNoDefault,
        "The key with which agents recognise each other and encrypt, the same on every node: `ringagent keygen --out "
        "FILE`.\n"
+       "One key a line: all of them open, the first one seals. Once `ringagent key` was used, state_dir/gossip.keys "
+       "counts more:\n"
+       "what was removed stays so though it stands here, what is in use stays so, and this file can only add a key.\n"
+       "After a rotation put the new key first here on every node: who loses his state_dir has nothing else.\n"
        "Required unless insecure = true.",
        kFillIn},
       {"gossip", "insecure", "false", true,

@@ -289,6 +289,23 @@ void fields(A& a, T& x) {
   a.text(x.after, kNameBytesMax);
 }
 
+// ---------------------------------------------------------------- gossip keys
+
+template <class A, Of<KeyEntry> T>
+void fields(A& a, T& x) {
+  a.text(x.id, kNameBytesMax);
+  a(x.version);
+  a(x.removed);
+  a.blob(x.bytes, kNameBytesMax);
+}
+
+template <class A, Of<KeyBook> T>
+void fields(A& a, T& x) {
+  a.list(x.entries, kKeyEntriesMax);
+  a.text(x.in_use, kNameBytesMax);
+  a(x.in_use_version);
+}
+
 // The head is not an array of its own: it travels in every packet.
 template <class A, Of<Message> T>
 void fields(A& a, T& x) {

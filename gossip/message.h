@@ -364,8 +364,25 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
+// ---------------------------------------------------------------- gossip keys
+
+struct KeyEntry {
+  std::string id;             // the key's fingerprint
+  std::uint64_t version = 0;  // of two entries about one key the higher counts; between equals, that it is removed
+  bool removed = false;
+  std::string bytes;  // the key itself; "" where it is removed
+  bool operator==(const KeyEntry&) const = default;
+};
+// What `ringagent key` has made of the keys, for who does not show it yet (gossip/key_book.h).
+struct KeyBook {
+  std::vector<KeyEntry> entries;  // by id, each once
+  std::string in_use;             // "": nobody has said so
+  std::uint64_t in_use_version = 0;
+  bool operator==(const KeyBook&) const = default;
+};
+
 using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
-                          Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello>;
+                          Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, KeyBook>;
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {
@@ -391,7 +408,8 @@ inline constexpr std::size_t kRumoursMax = 8;  // per packet
 inline constexpr std::size_t kRecordsMax = 1024;
 inline constexpr std::size_t kLinksMax = 16;
 inline constexpr std::size_t kProblemsMax = 32;
-inline constexpr std::size_t kKeyNamesMax = 8;  // as many as a key ring holds (gossip/seal.h)
+inline constexpr std::size_t kKeyNamesMax = 8;     // as many as a key ring holds (gossip/seal.h)
+inline constexpr std::size_t kKeyEntriesMax = 32;  // those that were removed included
 inline constexpr std::size_t kChainPartMax = 256;
 
 }  // namespace ringagent

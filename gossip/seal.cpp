@@ -80,6 +80,30 @@ std::string to_string(const KeyId& id) {
   return text;
 }
 
+std::optional<KeyId> key_id(std::string_view text) {
+  KeyId id;
+  std::size_t size = 0;
+  const bool hex = text.size() == 2 * id.size() &&
+                   sodium_hex2bin(id.data(), id.size(), text.data(), text.size(), nullptr, &size, nullptr) == 0;
+  if (!hex || size != id.size() || to_string(id) != text) return std::nullopt;
+  return id;
+}
+
+std::optional<Key> key_of(std::string_view bytes) {
+  if (bytes.size() != kKeyBytes) return std::nullopt;
+  Key key;
+  std::copy(bytes.begin(), bytes.end(), key.bytes.begin());
+  key.id = fingerprint(bytes);
+  return key;
+}
+
+std::string key_text(const Key& key) {
+  std::string text(sodium_base64_ENCODED_LEN(kKeyBytes, sodium_base64_VARIANT_ORIGINAL), '\0');
+  sodium_bin2base64(text.data(), text.size(), key.bytes.data(), key.bytes.size(), sodium_base64_VARIANT_ORIGINAL);
+  text.pop_back();  // the closing zero
+  return text;
+}
+
 const Key* KeyRing::find(const KeyId& id) const {
   const auto at = std::find_if(keys_.begin(), keys_.end(), [&](const Key& key) { return key.id == id; });
   return at == keys_.end() ? nullptr : &*at;
@@ -201,6 +225,14 @@ struct Sealer::Header {
   }
 };
 
+std::optional<KeyId> claimed_key(std::string_view packet) {
+  if (packet.size() < kSealBytes || static_cast<std::uint8_t>(packet[0]) != kVersion) return std::nullopt;
+  packet.remove_prefix(1);
+  KeyId id;
+  take(packet, id);
+  return id;
+}
+
 Sealer::Sealer(const NodeId& self, std::uint32_t boot, std::uint64_t first_counter, KeyRing keys)
     : self_(self),
       boot_(boot),
@@ -229,7 +261,8 @@ std::optional<Sealer::Header> Sealer::header_of(std::string_view packet) const {
   if (packet.size() < kBriefBytes) return std::nullopt;
   const auto known = hints_.find(static_cast<std::uint32_t>(number_at(packet, 1, 4)));
   if (known == hints_.end()) return Header{};  // of nobody
-  const Window& window = windows_.at(known->second);
+  const Hint& hint = known->second;
+  const Window& window = windows_.at(hint.sender);
   constexpr std::uint64_t low_bits = 0xFFFFFFFF;
   const std::uint64_t low = number_at(packet, 5, 4);
   std::uint64_t counter = (window.highest & ~low_bits) | low;
@@ -237,7 +270,7 @@ std::optional<Sealer::Header> Sealer::header_of(std::string_view packet) const {
     counter -= low_bits + 1;
   else if (window.highest > counter && window.highest - counter > low_bits / 2)
     counter += low_bits + 1;
-  return Header{window.key, window.cluster, known->second, window.boot, counter};
+  return Header{hint.key, hint.cluster, hint.sender, hint.boot, counter};
 }
 
 tl::expected<std::string, Refusal> Sealer::authenticate(std::string_view sealed, const Header& header) const {
@@ -315,11 +348,17 @@ tl::expected<Opened, Refusal> Sealer::open(std::string_view packet, std::span<co
 void Sealer::remember(const Header& header) {
   Window& window = windows_.at(header.sender);
   const std::uint32_t hint = header.hint();
-  if (const auto old = hints_.find(window.hint); old != hints_.end() && old->second == header.sender) hints_.erase(old);
-  window.hint = hint;
-  window.key = header.key;
-  window.cluster = header.cluster;
-  hints_[hint] = header.sender;
+  const auto forget = [&](std::uint32_t old) {
+    if (const auto at = hints_.find(old); at != hints_.end() && at->second.sender == header.sender) hints_.erase(at);
+  };
+  if (hint != window.hint) {
+    if (window.former != hint) forget(window.former);
+    const auto last = hints_.find(window.hint);
+    if (last != hints_.end() && last->second.sender == header.sender && last->second.boot != header.boot)
+      forget(window.hint);
+    window.former = std::exchange(window.hint, hint);
+  }
+  hints_[hint] = {header.sender, header.boot, header.key, header.cluster};
 }
 
 }  // namespace ringagent

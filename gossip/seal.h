@@ -67,16 +67,24 @@ inline constexpr std::size_t kSendersMax = 2048;
 // Which key: the first 4 bytes of its hash. All zero: no key, insecure mode.
 using KeyId = std::array<std::uint8_t, 4>;
 std::string to_string(const KeyId& id);  // 8 hex digits, what members gossip during a rotation
+std::optional<KeyId> key_id(std::string_view text);
 
 struct Key {
   std::array<std::uint8_t, kKeyBytes> bytes{};
   KeyId id{};
+  bool operator==(const Key&) const = default;
 };
+// The key of these bytes; none if they are not kKeyBytes.
+std::optional<Key> key_of(std::string_view bytes);
+// As a key file has it, in base64.
+std::string key_text(const Key& key);
 
 // All keys open, the first one seals. A rotation: install the new key last everywhere, move it to the front,
-// remove the old one.
+// remove the old one (gossip/key_book.h).
 class KeyRing {
  public:
+  KeyRing() = default;  // insecure
+  explicit KeyRing(std::vector<Key> keys) : keys_(std::move(keys)) {}
   static KeyRing insecure() { return {}; }
   // A key file: one key in base64 a line, the primary first; empty lines and lines that begin with # are
   // skipped.
@@ -86,10 +94,15 @@ class KeyRing {
   const Key& primary() const { return keys_.front(); }
   const Key* find(const KeyId& id) const;
   std::vector<KeyId> ids() const;
+  const std::vector<Key>& keys() const { return keys_; }
+  bool operator==(const KeyRing&) const = default;
 
  private:
   std::vector<Key> keys_;
 };
+
+// Which key a packet says that it is sealed with. Anybody may claim anything: for complaints only.
+std::optional<KeyId> claimed_key(std::string_view packet);
 
 // What packets are bound to before the cluster has an id: its name.
 ClusterId name_cluster_id(std::string_view cluster_name);
@@ -127,6 +140,8 @@ class Sealer {
   std::string seal(const ClusterId& cluster, std::string_view body, bool brief = false);
   tl::expected<Opened, Refusal> open(std::string_view packet, std::span<const ClusterId> accepted);
 
+  // From the next packet on. Counters and windows stay as they are. Another primary makes another hint: after that the
+  // long envelope must go to everybody once more before the short one is understood again.
   void set_keys(KeyRing keys) { keys_ = std::move(keys); }
   const KeyRing& keys() const { return keys_; }
 
@@ -138,8 +153,13 @@ class Sealer {
     std::uint32_t boot = 0;
     std::uint64_t highest = 0;
     std::array<std::uint64_t, kReplayWindow / 64> seen{};
-    std::uint32_t hint = 0;  // of its newest long envelope
-    KeyId key{};             // the same one's
+    std::uint32_t hint = 0;    // of its newest long envelope
+    std::uint32_t former = 0;  // the one before: what was sent before a change of key may arrive after it
+  };
+  struct Hint {
+    NodeId sender;
+    std::uint32_t boot = 0;
+    KeyId key{};
     ClusterId cluster;
   };
 
@@ -154,7 +174,7 @@ class Sealer {
   std::uint64_t next_;
   KeyRing keys_;
   std::map<NodeId, Window> windows_;
-  std::map<std::uint32_t, NodeId> hints_;  // Window::hint -> sender
+  std::map<std::uint32_t, Hint> hints_;  // by Window::hint and Window::former
 };
 
 }  // namespace ringagent

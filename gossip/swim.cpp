@@ -162,7 +162,12 @@ void Swim::send_ack(Peer& peer, std::uint64_t seq, bool asks, bool brief, Time n
     note_timer(peer);
   }
   send(peer.id, std::move(ack), out);
-  out.back().brief = brief;
+  out.back().brief = brief && (envelope_since_ == 0 || peer.met == peer.incarnation.boot);
+}
+
+void Swim::changed_envelope() {
+  envelope_since_ = ++seq_;
+  for (auto& [id, peer] : peers_) peer.met = 0;
 }
 
 // It has asked me, and I would ask it before long.
@@ -389,7 +394,7 @@ void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, bool b
   if (found != peer.flights.end() && found->sent + settings_.silence >= now) {
     const Flight flight = *found;
     answered(peer, flight, now);
-    peer.met = boot;
+    if (flight.seq > envelope_since_) peer.met = boot;
     std::erase_if(relays_, [&](const Relay& relay) {
       if (relay.target != from || flight.sent + base_timeout(peer) < relay.since) return false;
       send(relay.asker, PingReqAnswer{relay.request, relay.target, true}, out);

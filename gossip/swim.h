@@ -125,6 +125,10 @@ class Swim {
   // unanswered_since.
   void probe_now(const NodeId& id, Time now, std::vector<Outgoing>& out);
 
+  // From now on my packets look different from outside (another key): nobody can open my short envelopes until he has
+  // answered a long one.
+  void changed_envelope();
+
   // An orderly stop: tells every member `left`, then is silent for ever.
   void leave(std::vector<Outgoing>& out);
 
@@ -251,6 +255,7 @@ class Swim {
   RumourQueue rumours_;
   std::vector<LivenessChange> changes_;
   std::uint64_t seq_ = 0;
+  std::uint64_t envelope_since_ = 0;  // questions up to this number went out in a former envelope; 0: there is only one
   std::uint32_t facts_checksum_ = 0;
   int awareness_ = 0;
   bool gone_ = false;

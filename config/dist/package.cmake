@@ -23,6 +23,8 @@ install(FILES ${generated}/ringagent.1.gz DESTINATION /usr/share/man/man1 PERMIS
 install(FILES ${generated}/ringagent.toml.5.gz DESTINATION /usr/share/man/man5 PERMISSIONS ${readable})
 install(FILES ${dist}/deb/copyright ${generated}/changelog.gz ${generated}/changelog.Debian.gz DESTINATION /usr/share/doc/ringagent
   PERMISSIONS ${readable})
+install(FILES ${dist}/haproxy.cfg ${dist}/prometheus.yml ${dist}/ringagent.rules.yml ${dist}/grafana-dashboard.json
+  DESTINATION /usr/share/doc/ringagent/examples PERMISSIONS ${readable})
 install(FILES ${dist}/deb/lintian-overrides DESTINATION /usr/share/lintian/overrides RENAME ringagent PERMISSIONS ${readable})
 
 # ---- both kinds

@@ -3,9 +3,11 @@
 #include <vector>
 
 #include "fuzz.h"
+#include "gossip/key_book.h"
 #include "gossip/seal.h"
 
-// 0: packets from strangers, 1: packets that were altered on the way, 2: packets in any order, 3: key files.
+// 0: packets from strangers, 1: packets that were altered on the way, 2: packets in any order, 3: key files,
+// 4: what is kept of the keys.
 using namespace ringagent;
 using fuzz::demand;
 
@@ -78,11 +80,31 @@ void key_file(std::string_view text) {
   demand(!keys->is_insecure() && keys->ids().size() <= kKeysMax, "a key file gives at least one key, and few");
 }
 
+// Two halves: two books that meet.
+void key_book(std::string_view text) {
+  const std::size_t middle = text.find('%');
+  const auto one = parse_key_book(text.substr(0, middle));
+  if (!one) return fuzz::demand_reason(one.error());
+  demand(*parse_key_book(key_book_text(*one)) == *one, "a book is read as it was written");
+  const KeyRing file = ring(false);
+  const KeyRing keys = ring_of(*one, file);
+  demand(!keys.is_insecure() && keys.keys().size() <= kKeysMax, "there is a key, and not too many");
+  if (middle == std::string_view::npos) return;
+  const auto other = parse_key_book(text.substr(middle + 1));
+  if (!other) return;
+  KeyBook a = *one;
+  KeyBook b = *other;
+  merge(a, *other);
+  merge(b, *one);
+  demand(sound(a) && a.entries.size() <= kKeyEntriesMax, "what they come to is sound");
+  if (one->entries.size() + other->entries.size() <= kKeyEntriesMax) demand(a == b, "and the same for both");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
-  switch (input.byte() % 4) {
+  switch (input.byte() % 8) {
     case 0:
       stranger(input.rest());
       break;
@@ -91,6 +113,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 2:
       reordered(input);
+      break;
+    case 4:
+      key_book(input.rest());
       break;
     default:
       key_file(input.rest());

@@ -89,6 +89,7 @@ FILES = {
     "/usr/share/bash-completion/completions/ringagent": "-rw-r--r--", "/usr/share/man/man1/ringagent.1.gz": "-rw-r--r--",
     "/usr/share/man/man5/ringagent.toml.5.gz": "-rw-r--r--", "/usr/share/doc/ringagent/copyright": "-rw-r--r--",
     "/usr/share/lintian/overrides/ringagent": "-rw-r--r--", "/usr/share/doc/ringagent/changelog.gz": "-rw-r--r--", "/usr/share/doc/ringagent/changelog.Debian.gz": "-rw-r--r--",
+    **{f"/usr/share/doc/ringagent/examples/{name}": "-rw-r--r--" for name in ("haproxy.cfg", "prometheus.yml", "ringagent.rules.yml", "grafana-dashboard.json")},
 }
 
 

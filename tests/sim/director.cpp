@@ -117,8 +117,22 @@ void direct_person(World& world, const Words& words) {
     return world.operate(host_at(world, name, 1), join(words, 2));
   }
   std::vector<std::pair<std::string, std::string>> arguments;
+  if (words.at(2).starts_with("key-")) {
+    const Key key = key_called(words.at(3));
+    arguments.emplace_back("key", words[2] == "key-install" ? key_text(key) : to_string(key.id));
+    if (words.size() > 4) arguments.emplace_back(words[4], "1");
+    return world.command(host_at(world, words, 1), words[2], std::move(arguments));
+  }
   for (std::size_t i = 3; i + 1 < words.size(); i += 2) arguments.emplace_back(words[i], words[i + 1]);
   world.command(host_at(world, words, 1), words.at(2), std::move(arguments));
+}
+
+// "keyfile db1 B A"
+void direct_key_file(World& world, const Words& words) {
+  std::vector<Key> keys;
+  for (std::size_t i = 2; i < words.size(); ++i) keys.push_back(key_called(words[i]));
+  if (keys.empty()) throw Failure{"which keys?"};
+  world.set_key_file(host_at(world, words, 1), std::move(keys));
 }
 
 }  // namespace
@@ -160,14 +174,14 @@ const std::string& host_at(const World& world, const Words& words, std::size_t a
 void direct(World& world, const Words& words) {
   using Direct = void (*)(World&, const Words&);
   static const std::map<std::string, Direct> verbs = {
-      {"kill", direct_process},    {"start", direct_process}, {"stop", direct_process},  {"hang", direct_process},
-      {"wake", direct_process},    {"pause", direct_process}, {"move", direct_process},  {"save", direct_process},
-      {"restore", direct_process}, {"clone", direct_clone},   {"crash", direct_process}, {"wipe", direct_process},
-      {"cut", direct_network},     {"mute", direct_network},  {"heal", direct_network},  {"calm", direct_network},
-      {"loss", direct_network},    {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
-      {"load", direct_data},       {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},
-      {"release", direct_data},    {"purge", direct_data},    {"variable", direct_data}, {"operator", direct_person},
-      {"command", direct_person},  {"tend", direct_person},
+      {"kill", direct_process},    {"start", direct_process},    {"stop", direct_process},  {"hang", direct_process},
+      {"wake", direct_process},    {"pause", direct_process},    {"move", direct_process},  {"save", direct_process},
+      {"restore", direct_process}, {"clone", direct_clone},      {"crash", direct_process}, {"wipe", direct_process},
+      {"cut", direct_network},     {"mute", direct_network},     {"heal", direct_network},  {"calm", direct_network},
+      {"loss", direct_network},    {"twice", direct_network},    {"late", direct_network},  {"write", direct_data},
+      {"load", direct_data},       {"lose", direct_data},        {"poison", direct_data},   {"stall", direct_data},
+      {"release", direct_data},    {"purge", direct_data},       {"variable", direct_data}, {"operator", direct_person},
+      {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

@@ -72,6 +72,7 @@ class Draw {
   void grows();
   void reseeds();
   void tend(const std::string& name, double from);
+  void key_rotated();
   void writes() { say(now_, "write " + anybody() + " " + std::to_string(1 + below(20))); }
 
   std::string victims();
@@ -88,6 +89,7 @@ class Draw {
   double calm_at_ = 0;   // not before
   bool formed_ = false;  // before anything happens
   bool moved_ = false;
+  bool rotated_ = false;
   std::size_t roles_ = 0;  // how many are no ring members
   bool gone_ = false;      // somebody leaves, or is removed
   std::string joiner_;     // who is no member at first
@@ -163,7 +165,7 @@ void Draw::tail_lost() {
 
 // Once: a vote that is lost for good and one more that is missing are a majority of three.
 void Draw::state_wiped() {
-  if (!wiped_.empty() || !damaged_.empty() || names_.size() < 3 || fences_ || moved_) return;
+  if (!wiped_.empty() || !damaged_.empty() || names_.size() < 3 || fences_ || moved_ || rotated_) return;
   wiped_ = anybody();
   hurt("wipe state ", "start agent ", wiped_, short_or_long(0.02, 5));
 }
@@ -182,7 +184,7 @@ void Draw::leaves() {
 }
 
 void Draw::removed() {
-  if (gone_ || names_.size() < 5 + roles_) return;
+  if (gone_ || rotated_ || names_.size() < 5 + roles_) return;
   gone_ = true;
   const std::string name = anybody();
   say(now_, "kill host " + name);
@@ -220,6 +222,17 @@ void Draw::reseeds() {
   const double at = end_ * static_cast<double>(growth_() % 1'000) / 1e3;
   say(at, "command " + name + " reseed");
   tend(name, at + 0.2);
+}
+
+// Once, and only where everybody comes back with what he knew: who has lost his keys, or is no member any more, is not told.
+void Draw::key_rotated() {
+  if (!formed_ || !wiped_.empty() || !joiner_.empty() || gone_ || std::exchange(rotated_, true)) return;
+  say(now_, "command " + anybody() + " key-install B");
+  const double used = now_ + short_or_long(0.01, 4);
+  say(used, "command " + anybody() + " key-use B");
+  const double removed = used + short_or_long(0.01, 4);
+  say(removed, "command " + anybody() + " key-remove A");
+  if (chance(40)) say(removed + between(0.1, 4), "command " + anybody() + " key-install A");
 }
 
 void Draw::reordered() {
@@ -351,7 +364,7 @@ SeedStory Draw::story() {
                             &Draw::noise,         &Draw::applier_stalls, &Draw::operator_stops, &Draw::pause_ring,
                             &Draw::writes,        &Draw::tail_lost,      &Draw::state_wiped,    &Draw::network_partial,
                             &Draw::poisoned,      &Draw::maintenance,    &Draw::leaves,         &Draw::removed,
-                            &Draw::reordered,     &Draw::host_moves};
+                            &Draw::reordered,     &Draw::host_moves,     &Draw::key_rotated};
   std::vector<Fault> allowed;
   for (const Fault fault : all) {
     if (chance(40)) allowed.push_back(fault);

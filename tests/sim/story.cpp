@@ -49,6 +49,7 @@ class Player {
 
   // ---- what must be seen
   void expect(Words words);
+  bool has_keys(const Words& what);
   bool came_true(const Words& what);
   bool epoch(const Words& what);
   std::string epoch_differs(const Config& seen, const Words& what) const;
@@ -231,6 +232,21 @@ bool Player::has_problem(const std::string& host, const std::string& code) const
   return std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) { return p.code == code; });
 }
 
+bool Player::has_keys(const Words& what) {
+  std::vector<std::string> wanted;
+  for (std::size_t i = 2; i < what.size(); ++i) wanted.push_back(to_string(key_called(what[i]).id));
+  for (const NodeView& node : world_->snapshot(host(what, 1)).nodes) {
+    if (node.name != what[1]) continue;
+    std::vector<std::string> keys = node.keys;
+    if (!keys.empty()) std::sort(keys.begin() + 1, keys.end());
+    if (wanted.size() > 1) std::sort(wanted.begin() + 1, wanted.end());
+    if (keys == wanted) return true;
+    wrong_ = "it has";
+    for (const std::string& key : keys) wrong_ += " " + key;
+  }
+  return false;
+}
+
 bool Player::came_true(const Words& what) {
   const std::string& kind = what.at(0);
   if (kind == "epoch") return epoch(what);
@@ -239,6 +255,7 @@ bool Player::came_true(const Words& what) {
   if (kind == "objection") return logged("", " objects: ");
   if (kind == "problem") return has_problem(host(what, 1), what.at(2));
   if (kind == "no") return !has_problem(host(what, 2), what.at(3));
+  if (kind == "keys") return has_keys(what);
   if (kind == "health") {
     wrong_ = world_->snapshot(host(what, 1)).health;
     return wrong_ == what.at(2);

@@ -32,11 +32,14 @@
 //   command X resume               command X maintenance node db3 state on for_ms 20000
 //   command X order node db1 node db3 node db2 node db4
 //   tend X                         a person at that host goes on with what its status asks for: join, reseed, copied
+//   command X key-install|key-use B   command X key-remove A [force]    gossip keys are called by a letter; all begin with A
+//   keyfile X A B                  what its key_file holds from its agent's next start on
 //   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
 // And what must be seen. `within` counts from the last thing that happened:
 //   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4] [generation 1]
 //   expect within 100ms repoint db4 -> db2        its link has been pointed there and runs
 //   expect within 5s log X words of a line        expect within 5s objection
+//   expect within 2s keys X B A                   its agent uses B and reads A, too
 //   expect within 2s problem X code               expect within 2s no problem X code
 //   expect within 2s health X ok                  expect within 2s phase X refused
 //   expect within 2s read_only X | writable X     expect within 5s whole

@@ -26,6 +26,10 @@ std::string names_of(const Config& config) {
 
 }  // namespace
 
+Key key_called(const std::string& letter) {
+  return *key_of(std::string(kKeyBytes, letter.empty() ? '?' : letter[0]));
+}
+
 World::World(WorldOptions options)
     : options_(std::move(options)),
       random_(options_.seed),
@@ -47,6 +51,7 @@ World::World(WorldOptions options)
     host.settings.gossip = {address_host(i), kGossipPort};
     host.settings.mysql = {address_host(i), kMysqlPort};
     if (!joins) host.settings.peers = peers;
+    host.settings.key_file = KeyRing({options_.key});
     if (const auto role = options_.roles.find(host.name); role != options_.roles.end())
       host.settings.role = role->second;
     host.disk.self = fresh_id();
@@ -206,6 +211,10 @@ void World::carry_out(Host& host, Effects effects) {
   const std::optional<std::size_t> crash = crash_point(host, effects);
   if (crash == 0U) return kill_agent(host.name);
   if (effects.persist) persist(host);
+  if (effects.keys) {
+    if (effects.keys->book) host.key_book = *effects.keys->book;
+    host.keys = effects.keys->ring;
+  }
   const Duration wait = effects.persist ? options_.disk : Duration{0};
   record(host, effects);
   for (std::size_t i = 0; i < effects.send.size() && (!crash || i + 1 < *crash); ++i) send(host, effects.send[i], wait);
@@ -309,14 +318,16 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
   const ClusterId cluster = outgoing.by_name ? ClusterId{} : host.node->cluster_id();
   Packet packet{host.disk.self,   host.disk.boot, host.settings.gossip,
                 outgoing.by_name, outgoing.brief, outgoing.message};
+  const KeyId key = host.keys.primary().id;
   for (int copy = chance(twice) ? 2 : 1; copy > 0; --copy) {
     if (chance(loss)) continue;
     Duration takes = wait + between(options_.packet_least, options_.packet_most);
     if (late_most > Duration{0} && chance(0.1)) takes += between(0us, late_most);
-    after(takes, [this, &host, to, packet, cluster] {
+    after(takes, [this, &host, to, packet, cluster, key] {
       if (!to->node || !reaches(host, *to, Net::agents)) return;
       if (!packet.by_name && to->node->cluster_id() != cluster) return;
-      const std::pair sender{packet.from, packet.boot};
+      const std::tuple sender{packet.from, packet.boot, key};
+      if (to->keys.find(key) == nullptr) return deliver(*to, UnknownKey{packet.address, key}, to->life);
       if (packet.brief && !to->met.contains(sender)) return;
       to->met.insert(sender);
       if (now_ >= to->paused_until) checker_.heard(to->name, packet.from, now_);
@@ -490,6 +501,8 @@ void World::start_agent(const std::string& name) {
   h.crashes = false;
   h.watched_start = 0;
   h.tick_at = Time::max();
+  h.settings.key_book = h.key_book;
+  h.keys = ring_of(h.key_book, h.settings.key_file);
   h.node = std::make_unique<Node>(h.settings, h.disk, options_.seed * 1000 + h.number * 100 + h.disk.boot, now_);
   arm(h);
 }
@@ -509,6 +522,7 @@ void World::wipe_state(const std::string& name) {
   Host& host = this->host(name);
   const DurableState before = std::exchange(host.disk, DurableState{});
   host.disk.self = fresh_id();
+  host.key_book = {};
   host.wiped = true;
   checker_.wiped(name, before.self);
 }
@@ -564,10 +578,20 @@ void World::start_host(const std::string& name) {
   start_agent(name);
 }
 
+void World::save_state(const std::string& name) {
+  host(name).saved = host(name).disk;
+  host(name).saved_key_book = host(name).key_book;
+}
+
+void World::set_key_file(const std::string& name, std::vector<Key> keys) {
+  host(name).settings.key_file = KeyRing(std::move(keys));
+}
+
 void World::restore_state(const std::string& name) {
   kill_agent(name);
   checker_.restored(name);
   host(name).disk = host(name).saved;
+  host(name).key_book = host(name).saved_key_book;
 }
 
 // The copy presents itself as the original, under the original's name.
@@ -575,6 +599,7 @@ void World::copy_state(const std::string& from, const std::string& to) {
   kill_agent(to);
   checker_.restored(to);
   host(to).disk = host(from).disk;
+  host(to).key_book = host(from).key_book;
   host(to).settings.name = host(from).settings.name;
 }
 
@@ -754,6 +779,12 @@ std::string World::wrong_with_ring() {
   for (const Host& host : hosts_) {
     const bool joins = calm_token_ > 0 && options_.joiners.count(host.name) > 0 && host.node && !host.gone;
     if (joins && head->find(host.name) == nullptr) return host.name + " has not joined";
+  }
+  const Host* first = nullptr;  // whose keys everybody should have
+  for (const Host& host : hosts_) {
+    if (!host.node || head->find(host.disk.self) == nullptr) continue;
+    if (first != nullptr && host.keys != first->keys) return host.name + " has other gossip keys than " + first->name;
+    first = &host;
   }
   if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
   for (const Member& member : head->members) {

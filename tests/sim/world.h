@@ -9,9 +9,11 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agent/node.h"
+#include "gossip/key_book.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/model_server.h"
 
@@ -25,6 +27,9 @@
 // The same seed gives the same run. Nothing here waits: ten minutes pass in a second.
 namespace ringagent::sim {
 
+// Stories call gossip keys by a letter.
+Key key_called(const std::string& letter);
+
 struct WorldOptions {
   std::vector<std::string> names;
   std::uint64_t seed = 1;
@@ -32,7 +37,8 @@ struct WorldOptions {
   NodeSettings settings;              // what is common to all agents; names, addresses and [ring] initial are filled in
   std::map<std::string, Role> roles;  // by name, of those that are no ring members
   std::set<std::string>
-      joiners;  // those whose [ring] initial is empty: they join, or found a ring, when they are told to
+      joiners;                // those whose [ring] initial is empty: they join, or found a ring, when they are told to
+  Key key = key_called("A");  // what all key files hold at first
   Duration packet_least = 200us;
   Duration packet_most = 600us;
   Duration disk = 300us;        // one fdatasync
@@ -74,14 +80,15 @@ class World : private Surroundings {
   // ---- agents
   void start_agent(const std::string& name);
   void kill_agent(const std::string& name);
-  void crash_agent(const std::string& name);  // in its next step, at some boundary between two effects
-  void stop_agent(const std::string& name);   // orderly: it says good-bye
-  void save_state(const std::string& name) { host(name).saved = host(name).disk; }  // a backup of its state directory
-  void restore_state(const std::string& name);                                      // the agent must be dead
-  void copy_state(const std::string& from, const std::string& to);                  // a cloned machine
+  void crash_agent(const std::string& name);    // in its next step, at some boundary between two effects
+  void stop_agent(const std::string& name);     // orderly: it says good-bye
+  void save_state(const std::string& name);     // a backup of its state directory
+  void restore_state(const std::string& name);  // the agent must be dead
+  void copy_state(const std::string& from, const std::string& to);  // a cloned machine
   void expect_two_generations() { checker_.expect_two_generations(); }
   void wipe_state(const std::string& name);                  // its state directory is lost; the agent must be dead
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
+  void set_key_file(const std::string& name, std::vector<Key> keys);  // read at the agent's next start
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});
 
@@ -134,7 +141,10 @@ class World : private Surroundings {
     std::size_t number = 0;
     NodeSettings settings;
     DurableState disk;
+    KeyBook key_book;  // on the disk, too
     DurableState saved;
+    KeyBook saved_key_book;
+    KeyRing keys;  // with which its agent seals and opens
     std::unique_ptr<Node> node;
     std::uint64_t life = 0;  // of the agent
     std::unique_ptr<ModelServer> server;
@@ -144,10 +154,11 @@ class World : private Surroundings {
     std::uint64_t tick_token = 0;
     Time paused_until{0};
     Time paused_at{0};
-    std::deque<Event> held;                          // what arrived while it was paused
-    std::set<std::pair<NodeId, std::uint32_t>> met;  // whose short envelopes, of which life, its agent can open
-    bool wiped = false;                              // its agent has lost its state once
-    bool crashes = false;                            // in its next step
+    std::deque<Event> held;  // what arrived while it was paused
+    // Whose short envelopes, of which life and key, its agent can open.
+    std::set<std::tuple<NodeId, std::uint32_t, KeyId>> met;
+    bool wiped = false;            // its agent has lost its state once
+    bool crashes = false;          // in its next step
     Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
     Time out_since = Time::max();  // by its own disk, its agent running all the while
     bool was_member = false;

@@ -163,6 +163,25 @@ TEST_CASE("api: TCP reads and nothing else") {
   CHECK(client.Options("/")->status == 200);  // HAProxy's option httpchk without arguments
 }
 
+TEST_CASE("api: over TCP only who asks for this machine is answered") {
+  Agent agent;
+  const Address http{"127.0.0.1", free_port()};
+  auto started = Api::start({agent.socket, http, {"db1.example.org"}}, *agent.history, nobody);
+  REQUIRE(started);
+  agent.api = std::move(*started);
+  agent.api->publish(std::make_shared<Snapshot>(samples::healthy(4)));
+  httplib::Client client(http.host, http.port);
+  char name[256] = {};
+  REQUIRE(::gethostname(name, sizeof name - 1) == 0);
+  for (const std::string& host : {std::string("10.1.2.3:7947"), std::string("localhost"), std::string("ringagent"),
+                                  std::string("db1.example.org:7947"), std::string(name)})
+    CHECK_MESSAGE(client.Get("/status", {{"Host", host}})->status == 200, host);
+  const auto refused = client.Get("/status", {{"Host", "rebound.example:7947"}});
+  CHECK(refused->status == 421);
+  CHECK(refused->body.find("[http] listen") != std::string::npos);
+  CHECK(std::count(refused->body.begin(), refused->body.end(), '\n') == 1);
+}
+
 TEST_CASE("api: slow readers of TCP do not keep a person from the socket") {
   Agent agent;
   const Address http{"127.0.0.1", free_port()};

@@ -82,7 +82,7 @@ TEST_CASE("cli: wrong input is one line that says what would be right, and 64") 
 TEST_CASE("cli: each command has help with an example") {
   CHECK(say({"--help"}).code == kExitOk);
   for (const char* command :
-       {"run", "status", "watch", "check", "plan", "history", "setup", "pause", "resume", "keygen", "version"}) {
+       {"run", "status", "watch", "check", "plan", "history", "setup", "pause", "resume", "key", "keygen", "version"}) {
     const Said said = say({command, "--help"});
     CHECK(said.code == kExitOk);
     CHECK_MESSAGE(said.out.find("Example: ringagent " + std::string(command)) != std::string::npos, said.out);
@@ -179,6 +179,67 @@ TEST_CASE("cli: a key is new each time, and its file is private and never overwr
   const Said again = say({"keygen", "--out", dir / "gossip.key"});
   CHECK(again.code == kExitRefused);
   CHECK(again.err.find("exists") != std::string::npos);
+}
+
+TEST_CASE("cli: a key goes to the agent from a file, and its text is told to nobody else") {
+  Agent agent;
+  const TempDir dir;
+  REQUIRE(say({"keygen", "--out", dir / "new.key"}).code == 0);
+  std::ifstream in(dir / "new.key");
+  std::string key;
+  std::getline(in, key);
+  const Said said = agent.ask({"key", "install", dir / "new.key"});
+  CHECK_MESSAGE(said.code == 0, said.err);
+  CHECK((said.out + said.err).find(key) == std::string::npos);
+  CHECK(agent.ask({"key", "use", "1f0c9a3e"}).out.find("key_file") != std::string::npos);
+  CHECK(agent.ask({"key", "remove", "6b27d1f4", "--force"}).code == 0);
+  REQUIRE(agent.commands.size() == 3);
+  using Arguments = std::vector<std::pair<std::string, std::string>>;
+  CHECK(agent.commands[0].name == "key-install");
+  CHECK(agent.commands[0].arguments == Arguments{{"key", key}});
+  CHECK(agent.commands[1].name == "key-use");
+  CHECK(agent.commands[1].arguments == Arguments{{"key", "1f0c9a3e"}});
+  CHECK(agent.commands[2].name == "key-remove");
+  CHECK(agent.commands[2].arguments == Arguments{{"key", "6b27d1f4"}, {"force", "1"}});
+  agent.accepts = false;
+  CHECK(agent.ask({"key", "remove", "6b27d1f4"}).code == kExitRefused);
+}
+
+TEST_CASE("cli: what is no key file is refused before anybody is asked") {
+  Agent agent;
+  const TempDir dir;
+  std::ofstream(dir / "bad.key") << "hunter2\n";
+  std::ofstream(dir / "two.key") << say({"keygen"}).out << say({"keygen"}).out;
+  for (const auto& [words, part] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"key", "install", dir / "bad.key"}, "line 1: not a key"},
+           {{"key", "install", dir / "two.key"}, "holds 2 keys"},
+           {{"key", "install", dir / "none.key"}, "cannot read"},
+           {{"key", "install"}, "file"},
+           {{"key", "use"}, "fingerprint"},
+           {{"key", "lock"}, "knows: list, install, use, remove"},
+           {{"key"}, "knows: list, install, use, remove"}}) {
+    const Said said = agent.ask(words);
+    CHECK(said.code == kExitUsage);
+    CHECK(lines(said.err) == 1);
+    CHECK(said.err.find("hunter2") == std::string::npos);
+    CHECK_MESSAGE(said.err.find(part) != std::string::npos, said.err);
+  }
+  CHECK(agent.commands.empty());
+}
+
+TEST_CASE("cli: key list shows who has what") {
+  Snapshot s = samples::healthy(4);
+  s.nodes[0].keys = {"1f0c9a3e", "6b27d1f4"};
+  s.nodes[1].keys = {"6b27d1f4"};
+  Agent agent(s);
+  const Said said = agent.ask({"key", "list"});
+  CHECK(said.code == 0);
+  CHECK(said.out ==
+        "node  agent    keys (* in use)\n"
+        "db1   alive    *1f0c9a3e  6b27d1f4\n"
+        "db2   alive    *6b27d1f4\n"
+        "db3   alive    not known\n"
+        "db4   alive    not known\n");
 }
 
 TEST_CASE("cli: check reports a bad config as findings") {

@@ -35,8 +35,8 @@ class Filler {
   }
   void text(std::string& x, std::size_t bytes_max) { x = word(std::min<std::size_t>(bytes_max, 40)); }
   void position(std::string& x) { x = "0-1-" + std::to_string(random_()) + "," + word(300); }
-  void blob(std::string& x, std::size_t) {
-    x = word(700);
+  void blob(std::string& x, std::size_t bytes_max) {
+    x = word(std::min<std::size_t>(bytes_max, 700));
     x[0] = '\0';
   }
   template <class T>

@@ -311,6 +311,41 @@ TEST_CASE("seal: a key is rotated without a packet lost") {
   CHECK(refusal(a, left_behind.seal(kShop, "x")) == Refusal::unknown_key);
 }
 
+TEST_CASE("seal: a change of key repeats no packet, loses none under way, and needs one long envelope") {
+  Sealer a = node(1);
+  Sealer b = node(2);
+  const std::string both = key_line('A') + key_line('B');
+  const std::string other_first = key_line('B') + key_line('A');
+  const std::string long_one = a.seal(kShop, "x");
+  CHECK(opens(b, long_one));
+  a.set_keys(ring(both));
+  b.set_keys(ring(both));
+  CHECK(opens(b, a.seal(kShop, "x", true)));
+  const std::string late = a.seal(kShop, "late", true);
+  const std::string later = a.seal(kShop, "later", true);
+
+  a.set_keys(ring(other_first));
+  CHECK(refusal(b, a.seal(kShop, "x", true)) == Refusal::unknown_hint);
+  CHECK(opens(b, late));
+  CHECK(opens(b, a.seal(kShop, "x")));
+  CHECK(opens(b, a.seal(kShop, "x", true)));
+  CHECK(opens(b, later));  // overtaken by the new key
+  CHECK(refusal(b, later) == Refusal::replayed);
+  CHECK(refusal(b, long_one) == Refusal::replayed);
+
+  const std::string too_late = [&] {
+    a.set_keys(ring(both));
+    return a.seal(kShop, "x");
+  }();
+  b.set_keys(ring(key_line('B')));
+  CHECK(refusal(b, too_late) == Refusal::unknown_key);
+  CHECK(claimed_key(too_late) == ring(key_line('A')).primary().id);
+  CHECK_FALSE(claimed_key(late).has_value());
+  a.set_keys(ring(key_line('B')));
+  CHECK(opens(b, a.seal(kShop, "x")));
+  CHECK(opens(b, a.seal(kShop, "x", true)));
+}
+
 TEST_CASE("seal: insecure mode keeps header, cluster and window, and finds accidents") {
   Sealer a(id(1), 1, 1, KeyRing::insecure());
   Sealer b(id(2), 1, 1, KeyRing::insecure());

@@ -778,3 +778,37 @@ void many_members_cost_no_more(std::size_t n) {
 TEST_CASE("swim: two hundred members cost each node no more than fifty do, and news reaches all of them") {
   many_members_cost_no_more(200);
 }
+
+TEST_CASE("swim: after a change of key everybody gets a long envelope until he has answered one") {
+  Lone lone(3);
+  lone.run(2s, {1, 2});
+  const auto ping = [&](std::size_t i) {
+    lone.out.clear();
+    lone.swim.probe_now(node_id(i), lone.now, lone.out);
+    REQUIRE(lone.sent_to<Ping>(i).size() == 1);
+    return lone.sent_to<Ping>(i)[0].seq;
+  };
+  const auto answer = [&](std::size_t i, std::uint64_t seq) {
+    lone.swim.on_ack(node_id(i), 1, Ack{seq, 0, 0, {}}, true, lone.now, lone.out);
+  };
+  const auto answers_brief = [&] {
+    lone.out.clear();
+    lone.swim.on_ping(node_id(1), 1, Ping{9, 0, {}}, true, lone.now, lone.out);
+    return lone.out.at(0).brief;
+  };
+  const std::uint64_t before = ping(1);
+  CHECK(lone.out[0].brief);
+  CHECK(answers_brief());
+  lone.swim.changed_envelope();
+  answer(1, before);  // the answer to what went out in the former one proves nothing
+  CHECK_FALSE(answers_brief());
+  const std::uint64_t after = ping(1);
+  CHECK_FALSE(lone.out[0].brief);
+  answer(1, after);
+  CHECK(answers_brief());
+  answer(1, ping(1));
+  CHECK(lone.out[0].brief);
+  const std::uint64_t other = ping(2);
+  CHECK_FALSE(lone.out[0].brief);
+  answer(2, other);
+}

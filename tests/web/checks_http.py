@@ -38,6 +38,12 @@ def api_answers(world):
     expect(world.get(1, "/", "OPTIONS")[0] == 200 and world.get(1, "/plan")[0] == 404, "OPTIONS or /plan")
     expect(world.get(1, "/" + "a" * 2000)[0] == 414 and world.get(1, "/", headers={"X": "x" * 20000})[0] == 431, "too long is not refused")
     expect(world.get(1, "/health", body="x" * 100000)[0] == 413, "a body is not refused")
+    address = "%s:%d" % world.http(1)
+    for host in (address, "localhost", "ringagent", socket.gethostname(), "db1", "[::1]:7947"):
+        expect(world.get(1, "/status", headers={"Host": host})[0] == 200, f"{host} is not answered")
+    for host in ("elsewhere.example", "db1.elsewhere.example:7947", f"{address}.elsewhere.example"):
+        status, _, body = world.get(1, "/status", headers={"Host": host})
+        expect(status == 421 and body.count("\n") == 1, f"a page of {host} may read: {status} {body}")
     problems = json.loads(world.get(1, "/status")[2])["problems"]
     expect(problems == [], f"a healthy ring has problems: {problems}")
 
@@ -73,7 +79,7 @@ def hostile_clients(world):
     for i in range(400):
         client = connect(world)
         crowd.append(client)
-        said = [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET /history HTTP/1.0\r\n\r\n", b"GET /events HTTP/1.0\r\n\r\n", rolls.randbytes(300)][i % 5]
+        said = [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET /history HTTP/1.0\r\n\r\n", b"GET /events HTTP/1.0\r\n\r\n", rolls.randbytes(300)][i % 5]
         try:
             client.sendall(said)
         except OSError:
@@ -112,14 +118,14 @@ def streams(world):
     readers = []
     for _ in range(STREAMS_MAX):
         client = connect(world, 4)
-        client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         readers.append(client)
         text = b""
         while b"event: status" not in text:
             text += client.recv(65536)
         expect(text.startswith(b"HTTP/1.1 200 ") and b"text/event-stream" in text, f"no stream: {text[:200]}")
     with connect(world, 4) as late:
-        late.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        late.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         expect(late.recv(64).startswith(b"HTTP/1.1 503 "), "there is no limit to streams")
     expect(world.get(4, "/health")[0] == 200, "streams keep others out")
     text = b""
