@@ -82,10 +82,9 @@ class StrandedCommand {
   }
 
   Result<void> locate() {
-    const std::string health = json_read::str(node_, "mysql");
-    if (health != "up") {
-      return fail("the MySQL of " + options_.node + " is " + (health.empty() ? "unknown" : health) +
-                  ": it must run for its binary log to be read; start it, its agent keeps it read_only");
+    if (json_read::str(node_, "mysql") == "down") {
+      return fail("the MySQL of " + options_.node +
+                  " is down: it must run for its binary log to be read; start it, its agent keeps it read_only");
     }
     place_.flavor =
         json_read::str(node_, "mysql_version").find("MariaDB") != std::string::npos ? Flavor::mariadb : Flavor::mysql;
