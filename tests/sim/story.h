@@ -27,9 +27,10 @@
 //   calm but db2                   the end of all faults (world.h), db2 stays as it is
 //   loss 20%    twice 10%    late 300ms
 //   write X 5    load every 20ms    load off
+//   decide every 1s                a person has what is stranded and held replayed; decide off
 //   operator X: STOP SLAVE         move host X       power off; it has another address when it starts
 //   command X resume               command X maintenance node db3 state on for_ms 20000
-//   command X order node db1 node db3 node db2 node db4
+//   command X order node db1 node db3 node db2 node db4    command X stranded node db3 action replay
 //   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
 // And what must be seen. `within` counts from the last thing that happened:
 //   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4] [generation 1]

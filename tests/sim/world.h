@@ -108,6 +108,8 @@ class World : private Surroundings {
   void write(const std::string& name, std::size_t transactions);
   void load(Duration period);  // every server that takes writes gets one so often; 0: none
   void lose_tail(const std::string& name, std::size_t transactions);
+  // A person looks at the ring so often, and has what is stranded and held replayed; 0: nobody does.
+  void decide(Duration period);
   // What is wrong with the data of the servers that are up, after quiescence, or "".
   std::string audit();
   std::size_t binlogged() const;  // transactions in all binlogs
@@ -198,6 +200,7 @@ class World : private Surroundings {
   void record(Host& host, const Effects& effects);
 
   void load_round(Duration period, std::uint64_t token);
+  void decide_round(Duration period, std::uint64_t token);
 
   struct Call;
   std::shared_ptr<Call> call(Host& host, Duration deadline, std::function<Event()> timed_out);
@@ -221,6 +224,7 @@ class World : private Surroundings {
   std::uint64_t contents_ = 0;
   std::map<std::uint64_t, std::string> acknowledged_;
   std::uint64_t load_token_ = 0;
+  std::uint64_t decide_token_ = 0;
 
   Checker checker_;
   std::uint64_t calm_token_ = 0;
