@@ -22,7 +22,7 @@ inline constexpr std::size_t kStatementBytesMax = 2000;
 struct TableName {
   std::string schema;
   std::string table;
-  auto operator<=>(const TableName&) const = default;
+  auto operator<=>(const TableName&) const = default;  // NOLINT(modernize-use-nullptr): what the compiler writes
   std::string str() const { return schema + "." + table; }
 };
 

@@ -229,9 +229,18 @@ std::string heading(const StrandedPlace& place, const StrandedReport& report) {
   std::string out = "-- Transactions that never left " + place.about.node + " (" + place.address.str() +
                     "): " + place.about.set + "\n-- " + std::to_string(report.transactions.size()) +
                     " of them, as its binary log has them; each row also as text behind ###.\n"
-                    "-- They keep their GTIDs. A server that refuses those takes them without the lines that set " +
-                    (place.flavor == Flavor::mysql ? "GTID_NEXT" : "gtid_seq_no") + ".\n";
-  return out;
+                    "-- To have them after all, feed this file to ONE server of the ring, ";
+  return out + (place.flavor == Flavor::mysql
+                    ? "at any time: who has them already skips them by their GTIDs.\n"
+                    : "ONCE, when " + place.about.node + " has got its fresh copy: they become new transactions.\n");
+}
+
+// MariaDB has no way to know a transaction of another server that a client brings: it would go round and be applied again. So
+// it is to become a new one of the server that it is fed to.
+bool names_transaction(std::string_view line) {
+  if (!line.starts_with("/*M!100001 SET @@session.")) return false;
+  line.remove_prefix(25);
+  return line.starts_with("gtid_domain_id=") || line.starts_with("server_id=") || line.starts_with("gtid_seq_no=");
 }
 
 }  // namespace
@@ -269,8 +278,11 @@ Result<void> write_stranded(const StrandedPlace& place, const StrandedReport& re
   auto file = NewFile::make(path);
   if (!file) return tl::unexpected(file.error());
   file->write(heading(place, report));
-  const auto read = run_binlog_tool(tool, server_at(place, place.address, settings), range, false,
-                                    [&](std::string_view line) { return file->write(line) && file->write("\n"); });
+  const auto read =
+      run_binlog_tool(tool, server_at(place, place.address, settings), range, false, [&](std::string_view line) {
+        const bool off = place.flavor == Flavor::mariadb && names_transaction(line);
+        return file->write(off ? "-- " : "") && file->write(line) && file->write("\n");
+      });
   if (!read) return tl::unexpected(read.error());
   return file->finish();
 }

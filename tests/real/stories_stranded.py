@@ -159,6 +159,42 @@ def stranded_ones_that_meet_others(ring):
 
 
 @story()
+def stranded_ones_are_fed_by_hand(ring):
+    """What `stranded discard` kept is fed to another server by hand, and everybody gets it. MySQL knows the transactions by
+    their GTIDs, so nothing is stranded any more and the node comes back by itself; on MariaDB they are new ones, for a ring
+    in which the node's data is gone."""
+    ring.up(netns=True, settings=HOLD.options["settings"])
+    ring.whole()
+    node = ring.node(3)
+    table_everywhere(ring)
+    own = [f"INSERT INTO {TABLE} VALUES (130, 'b', 'it''s\\nübrig')", f"DELETE FROM {TABLE} WHERE id=4", "SET SESSION binlog_format='STATEMENT'",
+           f"UPDATE {TABLE} SET v='by statement' WHERE id=5"]
+    cut_off(ring, node, own)
+    ring.await_problem(1, "stranded on db3", code="stranded", about="db3", seconds=PATIENCE)
+    report = shown(ring, 2, "db3")
+    expect([len(t["statements"]) for t in report["transactions"]] == [0, 0, 1] and not report["safe"], f"a statement cannot be compared: {report}")
+    code, out, errors = stranded(ring, 2, "discard", "db3", "--yes")
+    expect(code == 0, f"discard: {code} {out} {errors}")
+    kept = list((ring.node(2).dir / "state").glob("stranded-db3-*.sql"))
+    expect(len(kept) == 1 and str(kept[0]) in out, f"a file in the state directory: {kept} {out}")
+    if ring.mariadb:
+        node.kill("host")
+    with kept[0].open("rb") as file:
+        fed = subprocess.run([REPO / "scripts" / "servers", "exec", ring.flavor, ring.flavor, "--no-defaults", "-uroot", f"-S{ring.node(1).socket}"],
+                             stdin=file, capture_output=True, text=True, timeout=30, check=False)
+    expect(fed.returncode == 0, f"feeding the file to db1: {fed.stderr}")
+    names = ring.others(3) if ring.mariadb else ring.names
+    everywhere(ring, f"SELECT GROUP_CONCAT(CONCAT(id, v) ORDER BY id) FROM {TABLE}", "1first,2first,3first,5by statement,130it's\nübrig", names)
+    if ring.mariadb:
+        ring.without(3)
+    else:
+        ring.whole()
+    ring.load(nodes=names)
+    ring.flows(names)  # once round: what was fed has stopped
+    ring.audit(everything=not ring.mariadb, survivors=names if ring.mariadb else None)
+
+
+@story()
 def stranded_ones_that_stop_the_applier(ring):
     """The ring and the cut-off node inserted the same key, so the node cannot even catch up: the row is found in the log of
     the ring. Its server stopped: the command says that it must run."""

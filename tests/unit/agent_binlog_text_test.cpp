@@ -181,12 +181,14 @@ DELIMITER ;
 }  // namespace
 
 TEST_CASE("binlog text: what mariadb-binlog prints") {
+  const std::string statement =
+      "[lab`load] CREATE TABLE t1 (id INT PRIMARY KEY,\n"
+      "#261126  5:55:28 server id 9  end_log_pos 9 \tGTID 9-9-9 trans\n"
+      "### INSERT INTO `not`.`a row`\n"
+      "  name VARCHAR(40))";
   CHECK(told(Flavor::mariadb, kMariadb) ==
         std::vector<std::string>{
-            "2-2-3 2026-11-26 05:55:28 binlog.000001:787",
-            "[lab`load] CREATE TABLE t1 (id INT PRIMARY KEY,\n#261126  5:55:28 server id 9  end_log_pos 9 \tGTID 9-9-9 "
-            "trans\n### INSERT INTO `not`.`a row`\n  name VARCHAR(40))",
-            "2-2-6 2026-11-26 05:55:28 binlog.000001:1395",
+            "2-2-3 2026-11-26 05:55:28 binlog.000001:787", statement, "2-2-6 2026-11-26 05:55:28 binlog.000001:1395",
             R"(inserted labload.we ird`t +1=1 +2='it's\x0anew\ line, a=b' +3=NULL)",
             "inserted labload.we ird`t +1=-1 (4294967295) +2='### SET' +3=5",
             "updated labload.t1 -1=1 -2='a' +1=1 +2='b'", "deleted labload.t1 -1=2",
