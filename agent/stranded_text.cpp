@@ -20,7 +20,9 @@ std::string counted(std::size_t count, const std::string& what) {
 }
 
 std::string and_more(std::size_t all, std::size_t shown, const std::string& indent) {
-  return all <= shown ? "" : indent + "... and " + std::to_string(all - shown) + " more (--json has them)\n";
+  if (all <= shown) return {};
+  const std::string where = all <= kStrandedRowsKept ? "them" : "the first " + std::to_string(kStrandedRowsKept);
+  return indent + "... and " + std::to_string(all - shown) + " more (--json has " + where + ")\n";
 }
 
 std::string statement_line(const StrandedStatement& statement) {
@@ -99,12 +101,14 @@ std::string stranded_text(const StrandedAbout& about, const StrandedReport& repo
                     " that no other member has: " + about.set + "\n";
   for (std::size_t i = 0; i < std::min(report.transactions.size(), kTransactionsShown); ++i)
     out += "\n" + transaction_text(report.transactions[i]);
-  out += and_more(report.transactions.size(), kTransactionsShown, "\n");
+  if (report.transactions.size() > kTransactionsShown)
+    out += "\n... and " + counted(report.transactions.size() - kTransactionsShown, "more transaction") + " (--json)\n";
   out += "\nThe ring since: " + counted(report.ring_transactions, "transaction") + " that " + about.node +
          " did not know when it wrote these\n";
   for (std::size_t i = 0; i < std::min(report.conflicts.size(), kConflictsShown); ++i)
     out += conflict_text(about.node, report.conflicts[i]);
-  out += and_more(report.conflicts.size(), kConflictsShown, "    ");
+  if (report.conflicts.size() > kConflictsShown)
+    out += "    ... and " + counted(report.conflicts.size() - kConflictsShown, "more row") + " (--json)\n";
   for (const auto& [gtid, statement] : report.ring_statements)
     out += "    " + gtid + " " + statement_line(statement) + "\n";
   if (report.ring_statement_count > report.ring_statements.size())
