@@ -93,9 +93,9 @@ constexpr Entry kEntries[] = {
       "stop the agents of one of the two, and give them empty state directories"}},
     {"stranded",
      {"transactions that only this node has wait for a decision; it stays out until then",
-      "look at them in its binary log: replay them (stranded = \"replay\" and a larger replay_max_age), or give them "
-      "up "
-      "with a fresh copy of the data"}},
+      "`ringagent stranded show` that node: it lists them, and what the ring has changed since; then `ringagent "
+      "stranded "
+      "replay` lets them out, or `ringagent stranded discard` keeps them in a file, for a fresh copy of the data"}},
     {"starved",
      {"the way from its upstream to this node is broken while both are up; changes do not arrive here or behind it",
       "look at the network and firewalls between the two servers; with [failure] link_grace the ring goes around it"}},

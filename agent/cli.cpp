@@ -8,13 +8,14 @@
 #include <ostream>
 
 #include "agent/commands.h"
+#include "agent/stranded_command.h"
 #include "config/duration.h"
 
 namespace ringagent {
 namespace {
 
 // Named in contract.md, but not built yet.
-constexpr std::array kLater = {"init", "join", "reseed", "stranded", "writer"};
+constexpr std::array kLater = {"init", "join", "reseed", "writer"};
 
 // What the command line said.
 struct Words {
@@ -34,6 +35,7 @@ struct Words {
   std::string key_file;
   std::string fingerprint;
   bool key_force = false;
+  StrandedOptions stranded;
 };
 
 using Action = std::function<int(Console)>;
@@ -104,6 +106,35 @@ class CommandLine {
         [&w](Console c) { return resume_command(w.agent, c); });
     add_planning_commands();
     add_key_commands();
+    add_stranded();
+  }
+
+  void add_stranded() {
+    Words& w = words_;
+    auto* stranded =
+        add("stranded", "transactions that never left a node that was out: look at them, replay them, or give them up",
+            "stranded show db3", [&w](Console c) {
+              const std::string& first = w.nodes.front();
+              const bool action = first == "show" || first == "replay" || first == "discard";
+              if (!action && w.nodes.size() > 1) return usage("stranded: say show, replay or discard, not " + first, c);
+              if (action && w.nodes.size() < 2) return usage("stranded " + first + ": of which node?", c);
+              if (action) w.stranded.action = first;
+              w.stranded.node = w.nodes.back();
+              w.stranded.json = w.json;
+              w.stranded.wait = !w.no_wait;
+              w.stranded.out_file = w.out_file;
+              return stranded_command(w.agent, w.stranded, c);
+            });
+    stranded->add_option("what", w.nodes, "show (when left out), replay or discard; and which node")
+        ->required()
+        ->expected(1, 2);
+    stranded->add_flag("--json", w.json, "show: for programs");
+    stranded->add_flag("--yes", w.stranded.yes, "replay, discard: do not ask");
+    stranded->add_flag("--no-wait", w.no_wait, "replay: return when it is decided, not when the node is back");
+    stranded->add_option("--out", w.out_file,
+                         "discard: a file that does not exist yet (default: in the state directory)");
+    stranded->add_option("--binlog-tool", w.stranded.binlog_tool,
+                         "the mysqlbinlog or mariadb-binlog to use (default: $RINGAGENT_BINLOG_TOOL, else from $PATH)");
   }
 
   void add_planning_commands() {

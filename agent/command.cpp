@@ -224,11 +224,31 @@ CommandStep copied(const Command&, const View& view, const std::string& who) {
                  "the data of " + who + " has been made anew: it is checked and catches up");
 }
 
+// What is stranded on a member that is out may go out: it is not held back any more.
+CommandStep stranded(const Command& command, const View& view, const std::string& who) {
+  const Config& head = *view.config;
+  const std::string name = argument(command, "node");
+  if (const std::string action = argument(command, "action"); action != "replay")
+    return refuse("the ring can decide to replay what is stranded, not to \"" + action + "\" it");
+  const Member* member = head.find(std::string_view(name));
+  if (member == nullptr) return no_member(head, name);
+  if (member->in) return refuse(name + " is in the ring: nothing is stranded on it");
+  if (member->replay) return done("what is stranded on " + name + " goes out when it comes back");
+  const std::int64_t count = stranded_count(view, member->id);
+  if (count == 0) return refuse("nothing is stranded on " + name + ", as far as its last word goes");
+  Config next = head;
+  next.find(member->id)->replay = true;
+  return propose(
+      view, std::move(next), who,
+      who + " decided that the " + std::to_string(count) + " transactions stranded on " + name + " are replayed");
+}
+
 using Handler = CommandStep (*)(const Command&, const View&, const std::string&);
 const std::map<std::string, Handler>& handlers() {
   static const std::map<std::string, Handler> all = {
       {"pause", pause},   {"resume", resume}, {"maintenance", maintenance}, {"leave", leave},
-      {"remove", remove}, {"order", order},   {"reseed", reseed},           {"copied", copied}};
+      {"remove", remove}, {"order", order},   {"reseed", reseed},           {"copied", copied},
+      {"stranded", stranded}};
   return all;
 }
 

@@ -50,6 +50,7 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   v.gossip_address = member.gossip.str();
   v.server_id = member.server_id;
   v.position_mode = "gtid";
+  v.replay = member.replay;
   v.agent = agent_word(member.id == self() ? Liveness::alive : swim_.liveness(member.id));
   const NodeRecord* record = facts_.find(member.id);
   if (!member.in) v.reason = is_copied_onto(member) ? to_string(member.absence) : member.out_class;
@@ -88,7 +89,10 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   for (const Member& other : chain.head()->members) {
     if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id) others.push_back(r);
   }
-  if (!member.in) v.stranded = own_missing_elsewhere(*record, others);
+  if (!member.in) {
+    v.stranded = own_missing_elsewhere(*record, others);
+    v.stranded_set = own_missing_set(*record, others);
+  }
   return v;
 }
 
@@ -154,6 +158,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       if (out != out_since_.end()) text += " for " + seconds(now - out->second);
       if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
+      if (v.replay) text += "; what is stranded on it goes out when it comes back, as a person has decided";
       if (member.absence == Absence::maintenance) text += until_when(member, id, now);
       if (v.phase == "copying") text += "; it waits for a copy of the data: `ringagent reseed` there goes on with it";
       if (v.phase == "ready" && v.stranded == 0) {
@@ -172,10 +177,11 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       add(s, "critical", "starved", v.name,
           v.name + " gets nothing from its upstream, whose agent says that it is up: " + record->starved);
     if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
-    if (v.stranded > 0 && v.phase == "ready") {
+    if (v.stranded > 0 && v.phase == "ready" && !v.replay) {
       add(s, "warning", "stranded", v.name,
           std::to_string(v.stranded) + " transactions are stranded on " + v.name +
-              " and held for a person to decide ([failure] stranded, replay_max_age)");
+              " and held for a person to decide ([failure] stranded, replay_max_age): `ringagent stranded show " +
+              v.name + "`");
     }
     if (v.mysql == "denied")
       add(s, "critical", "mysql_denied", v.name,

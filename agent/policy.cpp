@@ -46,6 +46,7 @@ void put_in(Config& next, const NodeId& id) {
   member->in = true;
   member->out_class.clear();
   member->note.clear();
+  member->replay = false;
 }
 
 // Of `candidates` the one that is behind no other; if incomparable the one with most; a tie goes by home order.
@@ -432,7 +433,7 @@ std::string held_back(const View& view, const NodeId& id) {
   if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
     return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
   const std::int64_t stranded = stranded_count(view, id);
-  if (stranded == 0) return {};
+  if (stranded == 0 || member.replay) return {};
   if (!view.replay_stranded) {
     return std::to_string(stranded) +
            " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";

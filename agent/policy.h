@@ -115,7 +115,8 @@ bool usable(const View& view, const NodeId& node);
 // Own transactions of `node` that no other member is known to have.
 std::int64_t stranded_count(const View& view, const NodeId& node);
 
-// Why a member that is out and ready is not taken back, or "": what is stranded on it waits for a person, or its
+// Why a member that is out and ready is not taken back, or "": what is stranded on it waits for a person who has not decided
+// that it goes out (Member.replay), or its
 // successor could not be told to follow it, and what it writes would reach nobody.
 std::string held_back(const View& view, const NodeId& node);
 

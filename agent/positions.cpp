@@ -23,6 +23,11 @@ GtidSet union_of(std::uint8_t flavor, const std::vector<const NodeRecord*>& reco
   return all;
 }
 
+GtidSet own_missing(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {
+  const GtidSet own = read(record.flavor, record.executed).restricted_to_origin(origin_of(record));
+  return own.subtract(union_of(record.flavor, others));
+}
+
 }  // namespace
 
 bool ahead_of(const NodeRecord* a, const NodeRecord* b) {
@@ -39,8 +44,11 @@ bool contains_all(std::uint8_t flavor, const std::string& have, const std::strin
 }
 
 std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {
-  const GtidSet own = read(record.flavor, record.executed).restricted_to_origin(origin_of(record));
-  return static_cast<std::int64_t>(own.subtract(union_of(record.flavor, others)).count());
+  return static_cast<std::int64_t>(own_missing(record, others).count());
+}
+
+std::string own_missing_set(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {
+  return own_missing(record, others).str();
 }
 
 std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "gossip/message.h"
@@ -18,6 +19,9 @@ bool contains_all(std::uint8_t flavor, const std::string& have, const std::strin
 
 // Transactions that `record`'s server originated and that none of `others` has: an upper bound on MariaDB.
 std::int64_t own_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others);
+
+// The same as a text: MySQL "uuid:107-121", MariaDB "3-3-107..121" (domain, server, numbers); "" if there is none.
+std::string own_missing_set(const NodeRecord& record, const std::vector<const NodeRecord*>& others);
 
 // Transactions of other origins that `record`'s server has and none of `others` has.
 std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vector<const NodeRecord*>& others);

@@ -46,6 +46,8 @@ struct NodeView {
   std::string position_mode;  // gtid
   std::string position;
   std::int64_t stranded = 0;  // own transactions that no other member has, as far as is known
+  std::string stranded_set;   // which ones (agent/positions.h); "" if there are none
+  bool replay = false;        // a person has decided that they go out when it comes back
   std::optional<std::int64_t> rejoin_in_ms;
   std::string phase;
   std::string blocked;

@@ -59,6 +59,8 @@ Json node(const NodeView& view) {
           {"upstreams", upstreams},
           {"position", {{"mode", text_or_null(view.position_mode)}, {"value", text_or_null(view.position)}}},
           {"stranded", view.stranded},
+          {"stranded_set", text_or_null(view.stranded_set)},
+          {"replay", view.replay},
           {"rejoin_in_ms", value_or_null(view.rejoin_in_ms)},
           {"phase", text_or_null(view.phase)},
           {"blocked", text_or_null(view.blocked)},

@@ -539,6 +539,7 @@ std::string describe_change(const Config& from, const Config& to) {
       const bool over = member.absence == Absence::none;
       say(member.name + ": " + to_string(over ? before->absence : member.absence) + (over ? " over" : ""));
     }
+    if (member.replay && !before->replay) say("what is stranded on " + member.name + " may go out");
     if (before->in != member.in) say(member.name + (member.in ? " in" : " out"));
     if (before->vote != member.vote) say(member.name + (member.vote ? " votes" : " votes no more"));
   }

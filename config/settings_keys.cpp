@@ -101,7 +101,8 @@ const std::vector<SettingsKey>& settings_keys() {
       {"failure", "on_quorum_loss", "\"keep\"", true,
        "Without a majority of the agents: keep the servers as they are, or make them read_only."},
       {"failure", "stranded", "\"replay\"", true,
-       "Transactions that never left a node that was out: replay them when it returns, or hold them for a person."},
+       "Transactions that never left a node that was out: replay them when it returns, or hold them for a person, who\n"
+       "decides with `ringagent stranded`."},
       {"failure", "replay_max_age", "\"10m\"", true,
        "Stranded transactions that are older are held in any case. 0s to 30d."},
 

@@ -25,9 +25,10 @@ class Accounts {
     for (const auto& grant : agent_grants()) add("agent account", joined({"GRANT ", grant, " TO ", agent}));
     const std::string replica = quote(settings_.replication_user) + "@" + quote(settings_.replication_host);
     account(replica, by_password(), settings_.replication_password, settings_.require_tls);
-    // A look at another node's server asks what it has purged: on MariaDB that takes BINLOG MONITOR.
-    add("replication account",
-        std::string("GRANT REPLICATION SLAVE") + (mariadb() ? ", BINLOG MONITOR" : "") + " ON *.* TO " + replica);
+    // A look at another node's server asks what it has purged: on MariaDB that takes BINLOG MONITOR. `stranded show` asks
+    // for the keys of tables: REFERENCES is the least that shows them, and no data.
+    add("replication account", std::string("GRANT REPLICATION SLAVE, REFERENCES") +
+                                   (mariadb() ? ", BINLOG MONITOR" : "") + " ON *.* TO " + replica);
     return std::move(statements_);
   }
 

@@ -56,7 +56,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION database)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "systemd")  # systemd-sysusers and systemd-tmpfiles, in postinst; libraries are derived
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mariadb-server | mysql-server")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mariadb-server | mysql-server, mariadb-client | mysql-server-core")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "${description}")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${dist}/deb/conffiles ${dist}/deb/postinst ${dist}/deb/prerm ${dist}/deb/postrm)

@@ -23,6 +23,7 @@ _ringagent() {
     words=$({ echo '  --socket' && echo '  --config' && echo "$told"; } | sed -n 's/^  \(-[^ ]*\).*/\1/p' | tr ',' '\n')
   else
     words=$(sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\).*/\1/p' <<<"$told")
+    [[ ${path[*]} != stranded ]] || words="show replay discard"
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

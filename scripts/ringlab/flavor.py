@@ -83,7 +83,7 @@ class MariaDB(Flavor):
     open_up, shut = "SET GLOBAL read_only=0", "SET GLOBAL read_only=1"
     agent_grants = "REPLICATION SLAVE ADMIN, BINLOG MONITOR, READ_ONLY ADMIN, CONNECTION ADMIN, REPLICA MONITOR"
     agent_more = "DROP ON ringagent.*"
-    replication_grants = "REPLICATION SLAVE, BINLOG MONITOR"
+    replication_grants = "REPLICATION SLAVE, REFERENCES, BINLOG MONITOR"
     app_grant = "BINLOG ADMIN"  # to choose the binlog format of a session
 
     def own_options(self, n):
@@ -111,7 +111,7 @@ class MySQL(Flavor):
     open_up, shut = "SET GLOBAL read_only=0", "SET GLOBAL super_read_only=1"
     agent_grants = "REPLICATION CLIENT, REPLICATION SLAVE, REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN"
     agent_more = "SELECT ON performance_schema.*"
-    replication_grants = "REPLICATION SLAVE"
+    replication_grants = "REPLICATION SLAVE, REFERENCES"
     app_grant = "SESSION_VARIABLES_ADMIN"
 
     def own_options(self, n):

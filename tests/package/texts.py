@@ -143,7 +143,8 @@ def test(checks):
     checks.equal(completed('ringagent ""'), known, "completion offers every command")
     checks.none([f"{command}: {' '.join(sorted((words_ | {'--socket', '--config'}) - completed(f'ringagent {command} -')))}" for command, words_ in options.items()
                  if not words_ | {"--socket", "--config"} <= completed(f"ringagent {command} -")], "completion offers every option of every command")
-    checks.equal(completed("ringagent --socket /x st"), {"status"}, "completion skips the value of an option")
+    checks.equal(completed("ringagent --socket /x stat"), {"status"}, "completion skips the value of an option")
+    checks.equal(completed('ringagent stranded ""'), {"show", "replay", "discard"}, "what can be done with stranded transactions is offered")
     checks.equal(completed("ringagent history -n 5 --fo"), {"--follow"}, "and of an option of a command")
 
     blocks = install_path()

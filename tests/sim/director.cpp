@@ -90,6 +90,7 @@ void direct_network(World& world, const Words& words) {
 void direct_data(World& world, const Words& words) {
   if (words[0] == "write") return world.write(host_at(world, words, 1), count(words, 2));
   if (words[0] == "load") return world.load(words.at(1) == "off" ? Duration{0} : duration(words.at(2)));
+  if (words[0] == "decide") return world.decide(words.at(1) == "off" ? Duration{0} : duration(words.at(2)));
   if (words[0] == "lose") return world.lose_tail(host_at(world, words, 2), count(words, 3));
   ModelServer& server = world.server(host_at(world, words, 1));
   if (words[0] == "poison")
@@ -182,6 +183,7 @@ void direct(World& world, const Words& words) {
       {"load", direct_data},       {"lose", direct_data},        {"poison", direct_data},   {"stall", direct_data},
       {"release", direct_data},    {"purge", direct_data},       {"variable", direct_data}, {"operator", direct_person},
       {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},
+      {"decide", direct_data},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

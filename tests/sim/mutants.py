@@ -54,6 +54,9 @@ MUTANTS = [
     Mutant("several_at_once", "several links are swapped in one epoch", "C6", (
         edit("agent/policy.cpp", "    break;  // one at a time: each splice is verified before the next\n", ""),)),
 
+    Mutant("a_decision_for_ever", "what a person let out once goes out unseen the next time, too", "FAILURE", (
+        edit("agent/policy.cpp", "  member->note.clear();\n  member->replay = false;\n", "  member->note.clear();\n"),), by="protocol stories"),
+
     Mutant("no_veto_of_the_link", "trouble among agents takes out a healthy database", "C9", (
         edit("agent/evidence.cpp", "return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};", "return {};"),
         edit("agent/policy.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, "))),

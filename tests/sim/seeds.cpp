@@ -307,8 +307,11 @@ void Draw::set_stage() {
   }
   fences_ = chance(10);
   if (fences_) story_.stage.emplace_back("set on_quorum_loss read_only");
+  const bool held = seed_ % 8 == 5;  // not drawn: the other seeds stay what they were
+  if (held) story_.stage.emplace_back("set stranded hold");
   story_.stage.push_back(opening);
   story_.stage.emplace_back("allow epochs");
+  if (held) story_.stage.emplace_back("decide every 1s");
   end_ = short_or_long(1, 16);
   if (!formed_) {
     for (const std::string& name : names_) say(between(0, 1), "start agent " + name);

@@ -28,9 +28,10 @@
 //   calm but db2                   the end of all faults (world.h), db2 stays as it is
 //   loss 20%    twice 10%    late 300ms
 //   write X 5    load every 20ms    load off
+//   decide every 1s                a person has what is stranded and held replayed; decide off
 //   operator X: STOP SLAVE         move host X       power off; it has another address when it starts
 //   command X resume               command X maintenance node db3 state on for_ms 20000
-//   command X order node db1 node db3 node db2 node db4
+//   command X order node db1 node db3 node db2 node db4    command X stranded node db3 action replay
 //   tend X                         a person at that host goes on with what its status asks for: join, reseed, copied
 //   command X key-install|key-use B   command X key-remove A [force]    gossip keys are called by a letter; all begin with A
 //   keyfile X A B                  what its key_file holds from its agent's next start on

@@ -704,6 +704,24 @@ void World::load_round(Duration period, std::uint64_t token) {
   });
 }
 
+void World::decide(Duration period) {
+  decide_round(period, ++decide_token_);
+}
+
+void World::decide_round(Duration period, std::uint64_t token) {
+  if (period == Duration{0}) return;
+  after(period, [this, token, period] {
+    if (token != decide_token_) return;
+    for (const Host& asked : hosts_) {
+      if (!asked.node) continue;
+      for (const ProblemView& problem : snapshot(asked.name).problems) {
+        if (problem.code == "stranded") command(asked.name, "stranded", {{"node", problem.node}, {"action", "replay"}});
+      }
+    }
+    decide_round(period, token);
+  });
+}
+
 std::size_t World::binlogged() const {
   std::size_t out = 0;
   for (const Host& host : hosts_) out += host.server->binlog().size();

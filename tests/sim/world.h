@@ -119,6 +119,8 @@ class World : private Surroundings {
   void lose_tail(const std::string& name, std::size_t transactions);
   // What a person does who sits at a host and reads its status: goes on with a reseed or a join that waits for a copy.
   void tend(const std::string& name);
+  // A person looks at the ring so often, and has what is stranded and held replayed; 0: nobody does.
+  void decide(Duration period);
   // What is wrong with the data of the servers that are up, after quiescence, or "".
   std::string audit();
   std::size_t binlogged() const;  // transactions in all binlogs
@@ -219,6 +221,7 @@ class World : private Surroundings {
   void record(Host& host, const Effects& effects);
 
   void load_round(Duration period, std::uint64_t token);
+  void decide_round(Duration period, std::uint64_t token);
 
   struct Call;
   std::shared_ptr<Call> call(Host& host, Duration deadline, std::function<Event()> timed_out);
@@ -243,6 +246,7 @@ class World : private Surroundings {
   std::map<std::uint64_t, std::string> acknowledged_;
   std::set<std::uint64_t> given_up_;  // lost with a tail, or replaced by a copy: nobody can expect to see it again
   std::uint64_t load_token_ = 0;
+  std::uint64_t decide_token_ = 0;
 
   Checker checker_;
   std::uint64_t calm_token_ = 0;

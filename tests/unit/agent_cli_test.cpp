@@ -61,6 +61,9 @@ TEST_CASE("cli: wrong input is one line that says what would be right, and 64") 
            {{"stauts"}, "there is no command `stauts`; there are: status"},
            {{"join", "db1:7946"}, "the command `join` comes in a later version"},
            {{"reseed", "--yes"}, "comes in a later version"},
+           {{"stranded"}, "what"},
+           {{"stranded", "replay"}, "of which node"},
+           {{"stranded", "look", "db3"}, "say show, replay or discard"},
            {{"maintenance", "db3", "of"}, "say on or off"},
            {{"maintenance", "db3"}, "state"},
            {{"remove"}, "node"},
@@ -282,4 +285,47 @@ TEST_CASE("cli: version names the client library") {
   const Said said = say({"version"});
   CHECK(said.code == 0);
   CHECK(said.out.find("client library: ") != std::string::npos);
+}
+
+TEST_CASE(
+    "cli: stranded: who is in has nothing, a server that is down cannot be read, and nobody is asked through a pipe") {
+  Snapshot snapshot = samples::healthy(4);
+  Agent agent(snapshot);
+  CHECK(agent.ask({"stranded", "db9"}).err.find("the members are db1, db2, db3, db4") != std::string::npos);
+  CHECK(agent.ask({"stranded", "show", "db3"}).code == kExitRefused);
+  CHECK(agent.ask({"stranded", "replay", "db3", "--yes"}).err ==
+        "ringagent: db3 is in the ring: nothing is stranded on it\n");
+  NodeView& node = snapshot.nodes[2];
+  node.in = false;
+  agent.show(snapshot);
+  CHECK(agent.ask({"stranded", "db3"}).out == "nothing is stranded on db3\n");
+  CHECK(json::parse(agent.ask({"stranded", "db3", "--json"}).out)["safe"] == true);
+  CHECK(agent.ask({"stranded", "discard", "db3"}).err == "ringagent: nothing is stranded on db3\n");
+  node.stranded = 3;
+  node.stranded_set = "3-3-107..109";
+  node.mysql = "down";
+  agent.show(snapshot);
+  const std::string missing = agent.dir / "missing.toml";
+  CHECK(agent.ask({"stranded", "db3", "--config", missing}).code == kExitConfig);
+  std::ofstream(agent.dir / "secret") << "hunter2\n";
+  ::chmod((agent.dir / "secret").c_str(), 0600);
+  const std::string config = agent.dir / "ringagent.toml";
+  std::ofstream(config)
+      << "cluster = \"shop\"\nnode = \"db1\"\n[gossip]\ninsecure = true\nadvertise = \"10.0.0.1:7946\"\n"
+      << "[mysql]\nsocket = \"/none\"\nadvertise = \"10.0.0.1:3306\"\n[replication]\npassword_file = \""
+      << (agent.dir / "secret") << "\"\n[ring]\ninitial = [\"db1\", \"db2\"]\n";
+  const Said down = agent.ask({"stranded", "show", "db3", "--config", config});
+  CHECK(down.code == kExitRefused);
+  CHECK(down.err.find("the MySQL of db3 is down: it must run") != std::string::npos);
+  CHECK(agent.ask({"stranded", "replay", "db3", "--config", config}).err.find("--yes") != std::string::npos);
+  CHECK(agent.commands.empty());
+  CHECK(agent.ask({"stranded", "replay", "db3", "--yes", "--no-wait", "--config", config}).code == kExitOk);
+  REQUIRE(agent.commands.size() == 1);
+  CHECK(agent.commands[0].name == "stranded");
+  CHECK(agent.commands[0].arguments ==
+        std::vector<std::pair<std::string, std::string>>{{"node", "db3"}, {"action", "replay"}});
+  node.mysql = "up";
+  agent.show(snapshot);
+  const Said no_tool = agent.ask({"stranded", "db3", "--config", config, "--binlog-tool", "/none/such"});
+  CHECK(no_tool.err == "ringagent: /none/such is no program that can be run (--binlog-tool)\n");
 }

@@ -533,6 +533,10 @@ TEST_CASE("not back: old head, hung server, unsafe, silent agent, stranded and h
     scene.view.replay_stranded = false;
     CHECK(wished(scene) == "nothing");
     CHECK(opinion(scene, 3, Evidence::returned) == Opinion::object);
+    scene.config.find(id_of(3))->replay = true;  // a person has decided
+    CHECK(wished(scene) == "db3 returned");
+    CHECK(opinion(scene, 3, Evidence::returned) == Opinion::concur);
+    CHECK_FALSE(decide(scene.view).wish->next.find(id_of(3))->replay);  // for this once
   }
   SUBCASE("stranded transactions that are too old") {
     Scene scene(4);

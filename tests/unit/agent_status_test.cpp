@@ -19,8 +19,9 @@ TEST_CASE("status: the document has every key of the contract, in a healthy ring
     CHECK(doc["format"] == 1);
   }
   const json node = json::parse(status_json(samples::healthy(4), 3))["nodes"][0];
-  for (const char* key : {"name", "id", "role", "in", "reason", "agent", "agent_version", "mysql", "mysql_version",
-                          "server_id", "address", "read_only", "upstreams", "position", "stranded", "rejoin_in_ms"}) {
+  for (const char* key :
+       {"name", "id", "role", "in", "reason", "agent", "agent_version", "mysql", "mysql_version", "server_id",
+        "address", "read_only", "upstreams", "position", "stranded", "stranded_set", "replay", "rejoin_in_ms"}) {
     CHECK_MESSAGE(node.contains(key), key);
   }
   for (const char* key : {"node", "io", "sql", "lag_ms", "errno", "error", "desired"}) {
