@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <optional>
 #include <ostream>
 #include <sstream>
 #include <thread>
 
 #include "agent/api.h"
+#include "agent/asking.h"
 #include "agent/cli.h"
 #include "agent/config_file.h"
 #include "agent/daemon.h"
@@ -28,41 +28,6 @@ namespace ringagent {
 namespace {
 
 constexpr Duration kFollowEvery = 500ms;
-constexpr Duration kWatchEvery = 200ms;
-
-int complain(Console console, const std::string& line, int code) {
-  console.err << "ringagent: " << line << "\n";
-  return code;
-}
-
-// Where the agent listens; none if --config is wrong.
-std::optional<std::string> socket_of(const AgentChoice& agent, Console console) {
-  if (!agent.socket.empty()) return agent.socket;
-  const std::string usual = Settings{}.socket;
-  if (agent.config.empty() && ::access(kDefaultConfig, F_OK) != 0) return usual;
-  const std::string path = agent.config.empty() ? kDefaultConfig : agent.config;
-  const auto settings = settings_without_secrets(path);
-  if (settings) return settings->socket;
-  print_faults(console.err, path, settings.error());
-  if (!agent.config.empty()) return std::nullopt;
-  console.err << "ringagent: trying " << usual << "\n";  // the agent that runs may still have a good config
-  return usual;
-}
-
-// The body of an answer with status 200; else it was said on `err` and `code` is what to exit with.
-std::optional<std::string> ask(const AgentChoice& agent, const std::string& path, Console console, int& code) {
-  const auto socket = socket_of(agent, console);
-  if (!socket) {
-    code = kExitConfig;
-    return std::nullopt;
-  }
-  const auto answer = ApiClient(*socket).get(path);
-  if (answer && answer->status == 200) return answer->body;
-  std::string text = answer ? answer->body : answer.error().text;
-  while (text.ends_with('\n')) text.pop_back();
-  code = complain(console, printable(text), kExitNoAgent);
-  return std::nullopt;
-}
 
 std::string health_of(const std::string& status) {
   const auto json = json_read::Json::parse(status, nullptr, false);
@@ -77,43 +42,6 @@ Result<std::string> span_ms(const std::string& text) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*span).count();
   if (ms == 0) return fail("--for: no length is none");
   return std::to_string(ms);
-}
-
-// What the agent's status says of one node; null if it is no member.
-json_read::Json node_in(const json_read::Json& status, const std::string& name) {
-  for (const auto& node : json_read::list(status, "nodes")) {
-    if (node.is_object() && json_read::str(node, "name") == name) return node;
-  }
-  return {};
-}
-
-// Looks at the status until `over` is satisfied; it returns what is still missing, or "". Ctrl-C ends the looking only.
-int watch_until(const AgentChoice& agent, Console console,
-                const std::function<std::string(const json_read::Json&)>& over) {
-  std::string before;
-  for (;;) {
-    int code = kExitOk;
-    const auto answer = ask(agent, "/status", console, code);
-    if (!answer) return code;
-    const auto status = json_read::Json::parse(*answer, nullptr, false);
-    if (!status.is_object()) return complain(console, "the agent's answer is not a JSON object", kExitNoAgent);
-    const std::string missing = over(status);
-    if (missing.empty()) return kExitOk;
-    if (missing != before) console.out << missing << "\n" << std::flush;
-    before = missing;
-    std::this_thread::sleep_for(kWatchEvery);
-  }
-}
-
-int run_agent_command(const AgentChoice& agent, const std::string& name,
-                      const std::vector<std::pair<std::string, std::string>>& arguments, Console console) {
-  const auto socket = socket_of(agent, console);
-  if (!socket) return kExitConfig;
-  const auto outcome = ApiClient(*socket).command(name, arguments);
-  if (!outcome) return complain(console, outcome.error().text, kExitNoAgent);
-  if (!outcome->ok) return complain(console, outcome->text, kExitRefused);
-  console.out << outcome->text << "\n";
-  return kExitOk;
 }
 
 }  // namespace
