@@ -9,6 +9,8 @@
 namespace ringagent {
 namespace {
 
+constexpr const char* kCopied = "copied";  // why it is out until it has caught up
+
 CommandStep done(std::string text) {
   return {true, true, std::move(text), {}};
 }
@@ -19,12 +21,6 @@ CommandStep refuse(std::string text) {
 
 std::uint64_t number(const Command& command, const std::string& key) {
   return std::strtoull(argument(command, key).c_str(), nullptr, 10);
-}
-
-std::string names(const Config& config) {
-  std::string out;
-  for (const Member& member : config.members) out += (out.empty() ? "" : ", ") + member.name;
-  return out;
 }
 
 std::string because(const std::string& reason) {
@@ -48,7 +44,7 @@ CommandStep propose(const View& view, Config next, const std::string& who, std::
 }
 
 CommandStep no_member(const Config& head, const std::string& name) {
-  return refuse("there is no member \"" + name + "\"; the members are " + names(head));
+  return refuse("there is no member \"" + name + "\"; the members are " + member_names(head));
 }
 
 // Would the ring go on without `member`?
@@ -122,7 +118,9 @@ CommandStep leave(const Command&, const View& view, const std::string& who) {
   if (const std::string why = member->in ? nobody_else(view, *member) : ""; !why.empty()) return refuse(why);
   Config next = *view.config;
   Member& changed = *next.find(member->id);
-  const bool at_once = !member->in && (member->role == Role::witness || member->role == Role::leaf);
+  const bool has_nothing =
+      member->role == Role::witness || member->role == Role::leaf || member->absence == Absence::copying;
+  const bool at_once = !member->in && has_nothing;
   changed.absence = Absence::leaving;
   changed.absence_ms = 0;
   if (at_once) erase_member(next, member->id);
@@ -191,10 +189,46 @@ CommandStep order(const Command& command, const View& view, const std::string& w
   return propose(view, std::move(next), who, who + " asked for the order " + text);
 }
 
+// Its data is to be made anew: it goes out, if it is in, and follows nobody until that is done.
+CommandStep reseed(const Command&, const View& view, const std::string& who) {
+  const Member* member = view.config->find(view.self);
+  if (member == nullptr) return refuse(who + " is no member of the ring: `ringagent join` makes it one");
+  if (member->role == Role::witness) return refuse(who + " is a witness: it has no data");
+  if (member->absence == Absence::copying)
+    return done(who + (member->in ? " is drained, then its data may be replaced" : " waits for a copy of the data"));
+  if (member->absence == Absence::leaving) return refuse(who + " is leaving the ring");
+  if (const std::string why = member->in ? nobody_else(view, *member) : ""; !why.empty()) return refuse(why);
+  Config next = *view.config;
+  Member& changed = *next.find(member->id);
+  end_absence(changed);
+  changed.absence = Absence::copying;
+  if (!changed.in) changed.out_class = to_string(Absence::copying);
+  return propose(view, std::move(next), who, "the data of " + who + " is to be made anew from a copy");
+}
+
+// The copy is there. Its server may have got another uuid with it.
+CommandStep copied(const Command&, const View& view, const std::string& who) {
+  const Member* member = view.config->find(view.self);
+  if (member == nullptr) return refuse(who + " is no member of the ring");
+  if (member->absence != Absence::copying) return done("no copy of the data is waited for at " + who);
+  if (member->in) return refuse(who + " is still in the ring: it is drained first");
+  const PeerView* own = peer(view, view.self);
+  if (own == nullptr || own->record == nullptr || own->record->health != MysqlHealth::up)
+    return refuse("the MySQL of " + who + " is not up: start it first");
+  Config next = *view.config;
+  Member& changed = *next.find(member->id);
+  end_absence(changed);
+  changed.out_class = kCopied;
+  changed.server_uuid = own->record->server_uuid;
+  return propose(view, std::move(next), who,
+                 "the data of " + who + " has been made anew: it is checked and catches up");
+}
+
 using Handler = CommandStep (*)(const Command&, const View&, const std::string&);
 const std::map<std::string, Handler>& handlers() {
-  static const std::map<std::string, Handler> all = {{"pause", pause}, {"resume", resume}, {"maintenance", maintenance},
-                                                     {"leave", leave}, {"remove", remove}, {"order", order}};
+  static const std::map<std::string, Handler> all = {
+      {"pause", pause},   {"resume", resume}, {"maintenance", maintenance}, {"leave", leave},
+      {"remove", remove}, {"order", order},   {"reseed", reseed},           {"copied", copied}};
   return all;
 }
 

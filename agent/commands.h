@@ -67,7 +67,7 @@ int run_command(const std::string& config, Console console);
 // finding.
 int check_command(const AgentChoice& agent, bool json, Console console);
 
-// agent/joining.cpp: the first node; a further one, with a copy of the ring's data; the data made anew.
+// agent/join_commands.cpp: the first node; a further one, with a copy of the ring's data; the data made anew.
 struct CopyOptions {
   AdminOptions admin;
   std::string donor;                // default: the nearest member before this one that is well

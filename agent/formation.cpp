@@ -38,34 +38,6 @@ void check_present(const std::vector<std::string>& initial, const std::map<std::
   }
 }
 
-// Two members must not share what tells their transactions apart.
-void check_distinct(const std::map<std::string, Hello>& hellos, Formation& out) {
-  std::map<std::string, std::string> owner;
-  const auto claim = [&](const std::string& what, const std::string& name, const std::string& mend) {
-    const auto [at, fresh] = owner.emplace(what, name);
-    if (!fresh) out.problems.push_back(at->second + " and " + name + " have the same " + what + ": " + mend);
-  };
-  for (const auto& [name, hello] : hellos) {
-    if (hello.candidate.role == Role::witness || hello.record.server_id == 0) continue;
-    claim("server_id " + std::to_string(hello.record.server_id), name,
-          "give one of them another server_id and restart it");
-    if (!hello.record.server_uuid.empty()) {
-      claim("server_uuid " + hello.record.server_uuid, name, "remove auto.cnf of the copied one and restart it");
-    }
-    if (static_cast<int>(hello.record.flavor) == 1) {
-      claim("gtid_domain_id " + std::to_string(hello.record.domain_id), name,
-            "give each server a gtid_domain_id of its own");
-    }
-    claim("mysql address " + hello.record.mysql.str(), name, "set [mysql] advertise to the address of its own server");
-  }
-  std::set<int> flavors;
-  for (const auto& [name, hello] : hellos) {
-    if (hello.candidate.role == Role::witness || hello.record.server_id == 0) continue;  // not known yet
-    flavors.insert(hello.record.flavor);
-  }
-  if (flavors.size() > 1) out.problems.push_back("MySQL and MariaDB servers cannot share a ring: their GTIDs differ");
-}
-
 // What one server can no longer give and another lacks can never come to it.
 void check_mergeable(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos,
                      Formation& out) {
@@ -118,10 +90,41 @@ void check_links(const std::vector<std::string>& initial, const std::map<std::st
 
 }  // namespace
 
+// Two members must not share what tells their transactions apart.
+std::vector<std::string> clashes(const std::map<std::string, Hello>& hellos) {
+  std::vector<std::string> out;
+  std::map<std::string, std::string> owner;
+  const auto claim = [&](const std::string& what, const std::string& name, const std::string& mend) {
+    const auto [at, fresh] = owner.emplace(what, name);
+    if (!fresh) out.push_back(at->second + " and " + name + " have the same " + what + ": " + mend);
+  };
+  for (const auto& [name, hello] : hellos) {
+    if (hello.candidate.role == Role::witness || hello.record.server_id == 0) continue;
+    claim("server_id " + std::to_string(hello.record.server_id), name,
+          "give one of them another server_id and restart it");
+    if (!hello.record.server_uuid.empty()) {
+      claim("server_uuid " + hello.record.server_uuid, name, "remove auto.cnf of the copied one and restart it");
+    }
+    if (static_cast<int>(hello.record.flavor) == 1) {
+      claim("gtid_domain_id " + std::to_string(hello.record.domain_id), name,
+            "give each server a gtid_domain_id of its own");
+    }
+    claim("mysql address " + hello.record.mysql.str(), name, "set [mysql] advertise to the address of its own server");
+  }
+  std::set<int> flavors;
+  for (const auto& [name, hello] : hellos) {
+    if (hello.candidate.role == Role::witness || hello.record.server_id == 0) continue;  // not known yet
+    flavors.insert(hello.record.flavor);
+  }
+  if (flavors.size() > 1) out.push_back("MySQL and MariaDB servers cannot share a ring: their GTIDs differ");
+  return out;
+}
+
 Formation judge_formation(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos) {
   Formation out;
   check_present(initial, hellos, out);
-  check_distinct(hellos, out);
+  const std::vector<std::string> shared = clashes(hellos);
+  out.problems.insert(out.problems.end(), shared.begin(), shared.end());
   if (!out.problems.empty()) return out;
   std::vector<std::string> servers;
   for (const std::string& name : initial) {

@@ -25,4 +25,7 @@ struct Formation {
 // `hellos`: the newest Hello of each name, this node's own among them.
 Formation judge_formation(const std::vector<std::string>& initial, const std::map<std::string, Hello>& hellos);
 
+// What these servers share though it has to tell them apart: a sentence each, with what would be right.
+std::vector<std::string> clashes(const std::map<std::string, Hello>& hellos);
+
 }  // namespace ringagent

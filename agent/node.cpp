@@ -114,6 +114,7 @@ void Node::Impl::settle_step() {
   follow_way_out();
   publish();
   answer_asks();
+  run_founding();
   if (chain.head() == nullptr) {
     say_hello();
     try_to_form();
@@ -223,6 +224,10 @@ void Node::Impl::on_adopted(const Config& config) {
   objection_backoff_ = Duration{0};
   objection_until_ = now_;
   votes_differ_since_.reset();
+  const Member* me = config.find(self());
+  const bool copying = me != nullptr && !me->in && me->absence == Absence::copying;
+  if (!copying && !chain.marker("copying").empty()) copy_ended();
+  if (copying && chain.marker("copying").empty()) set_marker("copying", "1");
   if (config.evidence_class == to_string(Evidence::link)) rerouted_at_ = now_;
   paused_since_ = config.paused.on ? std::optional<Time>(now_) : std::nullopt;
   if (settling_since_ && own_member() && own_member()->in) settling_since_.reset();
@@ -294,6 +299,8 @@ void Node::Impl::handle(const Packet& packet) {
   const bool member = chain.head() != nullptr && chain.head()->find(packet.from) != nullptr;
   const bool forming = packet.by_name && (chain.head() == nullptr || packet.message.head.epoch == 0);
   ChainOut out = chain_out();
+  if (const auto* refusal = std::get_if<CanvassAnswer>(&packet.message.body); refusal != nullptr && forming)
+    return on_refusal(*refusal);
   if (!member && !forming) {
     // One that was removed while it was away believes in an older ring and asks its members: let it know.
     if (chain.head() == nullptr || packet.by_name || !std::holds_alternative<Ping>(packet.message.body)) return;

@@ -18,9 +18,10 @@
 #include "gossip/facts.h"
 #include "gossip/swim.h"
 
-// The inside of Node. Its functions are spread over five files by what they are about:
+// The inside of Node. Its functions are spread over six files by what they are about:
 //   node.cpp         dispatch of events, packets, time
-//   node_ring.cpp    formation, campaigns (wish -> canvass -> Paxos), the voter's answers, commands
+//   node_join.cpp    formation, init, join
+//   node_ring.cpp    campaigns (wish -> canvass -> Paxos), the voter's answers, commands
 //   node_force.cpp   a forced quorum
 //   node_server.cpp  the own server: start check, way back, reconcile and repair, the own record
 //   node_status.cpp  the snapshot
@@ -63,11 +64,21 @@ class Node::Impl {
   const NodeId& self() const { return chain.state().self; }
   const Member* own_member() const { return chain.head() ? chain.head()->find(self()) : nullptr; }
 
-  // ---- node_ring.cpp
+  // ---- node_join.cpp
+  Hello own_hello() const;
+  void say_hello();
   void on_hello(const Packet& packet, const Hello& hello);
   void on_applicant(const Packet& packet, const Hello& hello);
-  void say_hello();
+  void on_joiner(const Packet& packet, const Hello& hello);
+  void on_refusal(const CanvassAnswer& answer);
+  void add_applicants(View& view) const;
+  void start_founding(const Command& command);
+  void run_founding();
+  void end_founding(bool ok, const std::string& text);
+  std::string where_it_stands() const;
   void try_to_form();
+
+  // ---- node_ring.cpp
   View view() const;
   LinkSays link_says() const;
   void note_votes(const View& v);
@@ -103,6 +114,7 @@ class Node::Impl {
   std::optional<std::string> position_of(const NodeId& id);
   void follow_way_back();
   void follow_way_out();
+  void copy_ended();
   bool drained();
   void note_starving();
   std::string stuck_now() const;
@@ -176,6 +188,15 @@ class Node::Impl {
     Time ask_due{0};
     std::map<NodeId, CanvassAnswer> answers;
   };
+  // `init` or `join`, until this agent has a ring.
+  struct Founding {
+    bool joins = false;
+    Address at;         // join: of an agent of the ring
+    std::string after;  // join: behind whom
+    Role role = Role::ring;
+    std::vector<std::uint64_t> asked;  // commands that wait for the answer
+    Time deadline{0};
+  };
   struct HelloSeen {
     Hello hello;
     Time at{0};
@@ -220,6 +241,7 @@ class Node::Impl {
   Time hello_due_{0};
   std::optional<Time> formable_since_;
   std::vector<std::string> formation_problems_;
+  std::optional<Founding> founding_;
 
   // Campaigns.
   std::optional<Campaign> campaign_;
@@ -266,6 +288,7 @@ class Node::Impl {
   std::vector<Finding> findings_;
   Plan plan_;
   Phase phase_ = Phase::none;
+  std::string copy_waits_for_;  // why the own data may not be replaced yet
   std::string catch_up_target_;
   NodeId catch_up_source_;
   Time caught_up_at_{0};

@@ -2,13 +2,10 @@
 
 #include "agent/node_impl.h"
 
-// The part of Node that changes the ring: formation, campaigns, canvasses, commands.
+// The part of Node that changes the ring: campaigns, canvasses, commands.
 namespace ringagent {
 namespace {
 
-constexpr Duration kHelloPeriod = 500ms;
-constexpr Duration kHelloFresh = 3s;
-constexpr Duration kFormationRank = 1s;
 constexpr Duration kPortFresh = 1s;
 constexpr Duration kPortSoon = 100ms;
 constexpr Duration kCanvassResend = 60ms;
@@ -27,109 +24,6 @@ bool names_self(const std::vector<CanvassItem>& items, Evidence evidence) {
 }
 
 }  // namespace
-
-// ---------------------------------------------------------------- formation
-
-void Node::Impl::say_hello() {
-  if (now_ < hello_due_ || settings.initial.empty()) return;
-  hello_due_ = now_ + kHelloPeriod;
-  Hello hello{{self(), settings.name, settings.role, settings.gossip, settings.mysql, 0, ""},
-              settings.initial,
-              own_record(),
-              true,
-              false,
-              ""};
-  if (server_.state()) {
-    hello.candidate.server_id = server_.state()->server_id;
-    hello.candidate.server_uuid = server_.state()->server_uuid;
-  }
-  chain.set_candidate(hello.candidate);
-  hellos_[settings.name] = {hello, now_, settings.gossip};
-  for (const Address& peer : settings.peers) {
-    if (peer == settings.gossip) continue;
-    Outgoing outgoing;
-    outgoing.address = peer;
-    outgoing.by_name = true;
-    outgoing.message.body = hello;
-    fx_->send.push_back(std::move(outgoing));
-  }
-}
-
-void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
-  if (chain.head() != nullptr) {
-    const Member* member = chain.head()->find(packet.from);
-    if (member == nullptr) return on_applicant(packet, hello);
-    Outgoing outgoing;
-    outgoing.to = packet.from;
-    outgoing.address = hello.candidate.gossip;
-    outgoing.message.body = Decided{chain.state().chain};
-    fx_->send.push_back(std::move(outgoing));
-    return;
-  }
-  if (hello.candidate.name == settings.name) {
-    log(LogLevel::error, "another agent at " + packet.address.str() + " calls itself " + settings.name +
-                             ", too: node names must differ");
-    return;
-  }
-  const bool known =
-      std::find(settings.initial.begin(), settings.initial.end(), hello.candidate.name) != settings.initial.end();
-  if (!known) {
-    log(LogLevel::warning,
-        hello.candidate.name + " at " + packet.address.str() + " says hello but is not in [ring] initial here");
-    return;
-  }
-  hellos_[hello.candidate.name] = {hello, now_, packet.address};
-}
-
-// There is a ring, and an agent that is no member of it asks to form one: perhaps a member without its memory.
-void Node::Impl::on_applicant(const Packet& packet, const Hello& hello) {
-  const std::string& name = hello.candidate.name;
-  const Member* member = chain.head()->find(name);
-  if (member == nullptr || hello.candidate.id != packet.from) {
-    log(LogLevel::warning, "an agent that calls itself " + name + " at " + packet.address.str() +
-                               " asks to form a ring that exists already, and is no member of it");
-    return;
-  }
-  hellos_[name] = {hello, now_, packet.address};
-  const std::string why = impostor(view(), member->id, hello);
-  if (!why.empty())
-    log(LogLevel::warning, "an agent at " + packet.address.str() + " calls itself " + name +
-                               " and has another id; it is not taken in: " + why);
-}
-
-void Node::Impl::try_to_form() {
-  std::map<std::string, Hello> fresh;
-  for (const auto& [name, seen] : hellos_) {
-    if (now_ - seen.at <= kHelloFresh) fresh.emplace(name, seen.hello);
-  }
-  if (settings.initial.empty() || fresh.empty()) return;
-  Formation formation = judge_formation(settings.initial, fresh);
-  if (const std::string changed = chain.formation_conflict(); !changed.empty()) {
-    formation.possible = false;
-    formation.problems.insert(formation.problems.begin(), changed);
-  }
-  if (formation.problems != formation_problems_) {
-    const auto& before = formation_problems_;
-    for (const std::string& problem : formation.problems) {
-      const bool news = std::find(before.begin(), before.end(), problem) == before.end();
-      if (news) log(LogLevel::warning, "no ring yet: " + problem);
-    }
-    formation_problems_ = formation.problems;
-  }
-  if (!formation.possible) {
-    formable_since_.reset();
-    return;
-  }
-  if (!formable_since_) formable_since_ = now_;
-  const auto place =
-      std::find(settings.initial.begin(), settings.initial.end(), settings.name) - settings.initial.begin();
-  if (chain.proposing() || now_ < *formable_since_ + place * kFormationRank) return;
-  ClusterId id;
-  for (std::uint8_t& byte : id.bytes) byte = static_cast<std::uint8_t>(random_());
-  ChainOut out = chain_out();
-  chain.propose_formation(formation.home_order, id, formation.reason, now_, out);
-  take(std::move(out));
-}
 
 // ---------------------------------------------------------------- what this agent sees
 
@@ -155,11 +49,7 @@ View Node::Impl::view() const {
   v.replay_max_age = settings.replay_max_age;
   v.link = link_says();
   v.link_quiet_for = server_.link_quiet_for(now_);
-  for (const auto& [name, seen] : hellos_) {
-    const Member* member = v.config->find(name);
-    if (member != nullptr && member->id != seen.hello.candidate.id && now_ - seen.at <= kHelloFresh)
-      v.applicants.emplace(member->id, seen.hello);
-  }
+  add_applicants(v);
   for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
   for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
   for (const auto& [id, absent] : absent_since_) v.absent_for[id] = now_ - absent.since;
@@ -433,6 +323,7 @@ void Node::Impl::handle(const Command& command) {
     return;
   }
   if (command.name == "force-quorum") return start_forcing(command);
+  if (command.name == "init" || command.name == "join") return start_founding(command);
   if (!is_command(command.name)) {
     fx_->replies.push_back({command.id, false, "this agent does not know the command " + command.name});
     return;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "agent/joining.h"
 #include "agent/node_impl.h"
 #include "agent/positions.h"
 #include "mysql/preconditions.h"
@@ -123,7 +124,7 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others) {
 // Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
 void Node::Impl::check_start() {
   const Member* me = own_member();
-  if (me == nullptr || !server_.up() || !unsafe_.empty() || me->role == Role::witness) return;
+  if (me == nullptr || !server_.up() || !unsafe_.empty() || me->role == Role::witness || is_copied_onto(*me)) return;
   if (start_checked_ && (me->in || now_ < recheck_due_)) return;
   if (!chain.confirmed()) return;
   std::vector<const NodeRecord*> others;
@@ -297,6 +298,12 @@ std::optional<std::string> Node::Impl::position_of(const NodeId& id) {
 
 void Node::Impl::follow_way_back() {
   const Member* me = own_member();
+  copy_waits_for_.clear();
+  if (me != nullptr && is_copied_onto(*me) && server_.up()) {
+    copy_waits_for_ = against_copying(view(), *server_.state());
+    phase_ = copy_waits_for_.empty() ? Phase::copying : Phase::checking;
+    return;
+  }
   if (me == nullptr || me->in || (me->role != Role::ring && me->role != Role::spare) || !server_.up()) {
     phase_ = Phase::none;
     settling_since_.reset();
@@ -328,6 +335,21 @@ void Node::Impl::follow_way_back() {
   if (!settling_since_) settling_since_ = now_;
   const bool settled = now_ - *settling_since_ >= settle_time(settings.settle, me->flaps);
   phase_ = settled && repair_.link_verified() ? Phase::ready : Phase::settling;
+}
+
+// The data is another now: nothing that was found of the old one holds, not even where mysqld went on running.
+void Node::Impl::copy_ended() {
+  for (const char* of_the_old : {"copying", "unsafe", "checked", "adopted", "link"}) set_marker(of_the_old, "");
+  unsafe_.clear();
+  start_checked_ = adopted_ = sealed_since_start_ = false;
+  check_since_.reset();
+  accusers_.clear();
+  settling_since_.reset();
+  catch_up_target_.clear();
+  foreign_.clear();
+  foreign_since_.reset();
+  repair_.link_unverified();
+  poll_due_ = now_;
 }
 
 // ---------------------------------------------------------------- the way out
@@ -477,7 +499,10 @@ NodeRecord Node::Impl::own_record() const {
   if (server_.up() && chain.head() != nullptr) {
     const std::string& trouble = repair_.trouble();
     r.blocked = plan_.blocked && foreign_.empty() ? plan_.why : trouble;
-    if (phase_ != Phase::refused && phase_ != Phase::checking && !start_checked_) r.blocked.clear();
+    if (own_member() != nullptr && is_copied_onto(*own_member()))
+      r.blocked = copy_waits_for_.empty() ? "" : "its data is not replaced yet: " + copy_waits_for_;
+    else if (phase_ != Phase::refused && phase_ != Phase::checking && !start_checked_)
+      r.blocked.clear();
     r.foreign = foreign_;
     r.acted_epoch = acted_epoch_;
     r.phase = phase_;

@@ -49,7 +49,7 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   v.position_mode = "gtid";
   v.agent = agent_word(member.id == self() ? Liveness::alive : swim_.liveness(member.id));
   const NodeRecord* record = facts_.find(member.id);
-  if (!member.in && member.role == Role::ring) v.reason = member.out_class;
+  if (!member.in) v.reason = member.out_class;
   if (record == nullptr) {
     v.mysql = "unknown";
     return v;
@@ -144,13 +144,14 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     if (v.agent == "left")
       add(s, "warning", "agent_left", v.name,
           "the agent of " + v.name + " was stopped; its server cannot be watched or repointed");
-    if (!v.in && v.role == "ring") {
+    if (!v.in && (v.role == "ring" || is_copied_onto(member))) {
       std::string text = v.name + " is out: " + (v.reason.empty() ? "not taken in yet" : v.reason);
       if (record != nullptr && !record->health_why.empty() && v.mysql != "up") text += " (" + record->health_why + ")";
       if (out != out_since_.end()) text += " for " + seconds(now - out->second);
       if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
       if (member.absence == Absence::maintenance) text += until_when(member, id, now);
+      if (v.phase == "copying") text += "; it waits for a copy of the data: `ringagent reseed` there goes on with it";
       if (v.phase == "ready" && v.stranded == 0) {
         if (const std::string held = held_back(view(), id); !held.empty()) text += "; held back: " + held;
       }
@@ -220,7 +221,10 @@ Snapshot Node::Impl::snapshot(Time now) const {
   s.confirmed = chain.confirmed();
   s.self_up = server_.up();
   if (chain.head() == nullptr) {
-    add(s, "critical", "not_formed", "", "no ring has been formed yet");
+    add(s, "critical", "not_formed", "",
+        settings.initial.empty()
+            ? "no ring yet: run `ringagent init` on the first node, `ringagent join HOST:PORT` on others"
+            : "no ring has been formed yet");
     for (const std::string& problem : formation_problems_) add(s, "critical", "formation", "", problem);
     s.self_why = "no ring has been formed yet";
     return s;

@@ -5,6 +5,7 @@
 
 #include "agent/care.h"
 #include "agent/evidence.h"
+#include "agent/joining.h"
 #include "agent/positions.h"
 #include "gossip/chain.h"
 
@@ -329,6 +330,17 @@ std::optional<Wish> wish_replacement(const View& view) {
   return std::nullopt;
 }
 
+// A new member. Whoever heard it asks for it.
+std::optional<Wish> wish_joined(const View& view) {
+  for (const auto& [name, hello] : view.joiners) {
+    if (!against_joiner(view, hello).empty()) continue;
+    Wish wish{{CanvassItem{hello.candidate.id, Evidence::joined}}, with_joiner(view, hello), Duration{0}, 0};
+    assign_wish_votes(view, {}, wish);
+    return wish;
+  }
+  return std::nullopt;
+}
+
 std::optional<Wish> wish_votes(const View& view) {
   if (view.votes_differ_for < std::min(kVotesDiffer, kVotesDifferUrgent)) return std::nullopt;
   Config next = next_epoch(*view.config);
@@ -435,6 +447,7 @@ Decision decide(const View& view) {
   out.look_again = removals.next_ripe;
   out.wish = wish_removal(view, removals);
   if (!out.wish) out.wish = wish_replacement(view);
+  if (!out.wish) out.wish = wish_joined(view);
   if (!out.wish) out.wish = wish_planned(view);
   if (!out.wish) out.wish = wish_return(view);
   if (!out.wish) out.wish = wish_way_around(view);
@@ -514,6 +527,10 @@ std::optional<NodeId> must_concur(const View& view, const Wish& wish) {
 
 Judgement judge(const View& view, const CanvassItem& item) {
   if (!view.confirmed) return {Opinion::abstain, "my head is not confirmed", false};
+  if (item.evidence == Evidence::joined) {
+    if (view.config->find(item.node) == nullptr) return {Opinion::concur, "", false};
+    return {Opinion::object, "it is a member already", false};
+  }
   const PeerView* p = peer(view, item.node);
   if (p == nullptr) return {Opinion::object, "no such member", false};
   const std::string name = name_of(*view.config, item.node);

@@ -56,6 +56,7 @@ struct View {
   Duration rerouted_for{0};               // since the last way around a bad edge; max() if none is remembered
   // By member: an agent without a ring that presents its name under another id, and was heard of lately.
   std::map<NodeId, Hello> applicants;
+  std::map<std::string, Hello> joiners;  // by name: agents that ask to become members, and were heard of lately
 
   Duration silence{0};
   Duration hung_after{0};

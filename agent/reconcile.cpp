@@ -189,6 +189,7 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
 
 // An out node takes no writes, nor one that is being drained; an unsafe or unchecked one never does.
 bool wants_read_only(const Situation& s, const Member& self) {
+  if (is_copied_onto(self)) return true;
   if (!s.unsafe.empty() || s.fence_without_quorum) return true;
   if (!s.start_checked) return !s.adopted;
   return self.in ? self.absence != Absence::none : !writes_while_out(self);
@@ -246,6 +247,10 @@ bool writes_while_out(const Member& member) {
          (member.out_class == to_string(Evidence::link) || member.out_class == to_string(Evidence::stuck));
 }
 
+bool is_copied_onto(const Member& member) {
+  return !member.in && member.absence == Absence::copying;
+}
+
 Plan reconcile(const Situation& s) {
   const Member* self = s.config->find(s.self);
   auto dialect = Dialect::for_server(s.server->version);
@@ -264,11 +269,11 @@ Plan reconcile(const Situation& s) {
                 s.unsafe.empty() ? "out of the ring: no writes" : s.unsafe);
   }
   const Link* link = s.server->link();
-  if (!s.unsafe.empty()) {
-    if (link != nullptr && (link->io != IoState::stopped || link->sql_running)) {
-      return deed(Deed::stop_link, dialect->stop_link(), s.unsafe);
-    }
-    return blocked(s.unsafe);
+  const std::string alone = is_copied_onto(*self) ? "its data is made anew from a copy" : s.unsafe;
+  if (!alone.empty()) {
+    if (link != nullptr && (link->io != IoState::stopped || link->sql_running))
+      return deed(Deed::stop_link, dialect->stop_link(), alone);
+    return blocked(alone);
   }
   Plan plan = link_plan(s, *dialect);
   if (plan.deed != Deed::none || plan.blocked || !plan.link_fits) return plan;

@@ -74,4 +74,7 @@ Plan reconcile(const Situation& situation);
 // Who is only out because of its link goes on taking writes; everybody else who is out takes none.
 bool writes_while_out(const Member& member);
 
+// Its data is made anew: it takes no writes and follows nobody until the copy is there.
+bool is_copied_onto(const Member& member);
+
 }  // namespace ringagent

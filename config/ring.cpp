@@ -318,6 +318,12 @@ std::vector<NodeId> home_order(const Config& config) {
   return out;
 }
 
+std::string member_names(const Config& config) {
+  std::string out;
+  for (const Member& member : config.members) out += (out.empty() ? "" : ", ") + member.name;
+  return out;
+}
+
 void reorder(Config& config, const std::vector<NodeId>& order) {
   std::vector<Member> members;
   for (const NodeId& id : order) members.push_back(*config.find(id));

@@ -113,6 +113,7 @@ std::optional<NodeId> upstream(const Config& config, const NodeId& id);
 std::vector<NodeId> downstream(const Config& config, const NodeId& id);
 
 std::vector<NodeId> home_order(const Config& config);
+std::string member_names(const Config& config);  // "db1, db2", in home order
 // Puts the members into this order, which names each of them once.
 void reorder(Config& config, const std::vector<NodeId>& order);
 

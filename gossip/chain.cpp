@@ -151,6 +151,17 @@ std::string Chain::formation_conflict() const {
          "; restore that list, or run `ringagent init --abandon-formation` on every node";
 }
 
+void Chain::abandon_formation(ChainOut& out) {
+  if (head_ || state_.formation_initial.empty()) return;
+  state_.promised_instance = state_.accepted_instance = {};
+  state_.promised = state_.accepted = {};
+  state_.accepted_value.clear();
+  state_.formation_parent = {};
+  state_.formation_initial.clear();
+  proposal_.reset();
+  persist(out);
+}
+
 // A peer whose store went back in time (a restored snapshot) may have forgotten a promise, or a ballot that it has used:
 // its votes are not counted, and nobody votes for it.
 bool Chain::fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out) {

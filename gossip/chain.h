@@ -85,6 +85,10 @@ class Chain {
   void set_candidate(Candidate candidate) { candidate_ = std::move(candidate); }
   // A changed [ring] initial after this node has voted on the old one; "" if all is well.
   std::string formation_conflict() const;
+  // Another list than that of the settings, before there is a ring.
+  void set_initial(std::vector<std::string> initial) { settings_.initial = std::move(initial); }
+  // Forgets what this node has voted on forming a ring. Safe only if every node of that list does so: a person's word.
+  void abandon_formation(ChainOut& out);
 
   // Any packet's head: pulls what is newer.
   void on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut& out);

@@ -110,6 +110,7 @@ void direct_clone(World& world, const Words& words) {
 }
 
 void direct_person(World& world, const Words& words) {
+  if (words[0] == "tend") return world.tend(host_at(world, words, 1));
   if (words[0] == "operator") {
     Words name = words;
     if (!name.at(1).empty() && name[1].back() == ':') name[1].pop_back();
@@ -166,7 +167,7 @@ void direct(World& world, const Words& words) {
       {"loss", direct_network},    {"twice", direct_network}, {"late", direct_network},  {"write", direct_data},
       {"load", direct_data},       {"lose", direct_data},     {"poison", direct_data},   {"stall", direct_data},
       {"release", direct_data},    {"purge", direct_data},    {"variable", direct_data}, {"operator", direct_person},
-      {"command", direct_person},
+      {"command", direct_person},  {"tend", direct_person},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

@@ -261,6 +261,23 @@ void ModelServer::lose_tail(std::size_t transactions) {
   for (auto& [origin, number] : slave_pos_) number = std::min(number, executed_[origin]);
 }
 
+// MariaDB is loaded while it runs; MySQL's CLONE starts the server anew. Both have no binlog of what came with the copy.
+void ModelServer::copy_from(const ModelServer& donor) {
+  stop_threads(true, true);
+  close_connections(true);
+  binlog_.clear();
+  executed_ = purged_ = slave_pos_ = donor.executed_;
+  contents_ = donor.contents_;
+  defined_ = stopped_by_hand_ = poisoned_ = false;
+  relay_.clear();
+  relay_applied_ = 0;
+  received_.clear();
+  io_errno_ = sql_errno_ = 0;
+  if (mariadb()) return;
+  kill();
+  start();
+}
+
 void ModelServer::purge() {
   purged_ = executed_;
   binlog_.clear();

@@ -89,6 +89,7 @@ class ModelServer {
   // ---- accidents and people
   std::optional<SqlError> operate(const std::string& sql);  // at the server's own prompt
   void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
+  void copy_from(const ModelServer& donor);  // its data is made anew, as `ringagent reseed` leaves it
   void purge();                              // every transaction so far is in no binlog file any more
   void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
   void move_to(const Address& address) { address_ = address; }
@@ -110,6 +111,7 @@ class ModelServer {
   Flavor flavor() const { return flavor_; }
   std::size_t holds(std::uint64_t content) const { return contents_.count(content); }
   std::size_t size() const { return contents_.size(); }
+  const std::multiset<std::uint64_t>& contents() const { return contents_; }
 
   // ---- what other servers say to it
   void source_appended(const ModelServer& source);

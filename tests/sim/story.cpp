@@ -85,6 +85,8 @@ bool Player::set_stage(const Words& words) {
     rest_ = duration(words.at(1));
   else if (words[0] == "role")
     options_.roles[words.at(1)] = role_called(words.at(2));
+  else if (words[0] == "joiner")
+    options_.joiners.insert(words.at(1));
   else if (words[0] != "set")
     return false;
   if (words[0] != "set") return true;
@@ -126,7 +128,9 @@ void Player::open(const Words& words) {
 }
 
 void Player::open_ring() {
-  for (const std::string& name : options_.names) world_->start_agent(name);
+  for (const std::string& name : options_.names) {
+    if (options_.joiners.count(name) == 0) world_->start_agent(name);
+  }
   const bool whole = world_->run_until([this] { return world_->wrong_with_ring().empty(); }, kOpeningLimit);
   if (!whole) throw Failure{"the ring was not formed: " + world_->wrong_with_ring()};
   world_->run_until(world_->now() + rest_);

@@ -11,7 +11,8 @@
 // A protocol story: a text file that says what happens to a ring and what must follow, line by line. A reviewer can
 // read it without knowing the code; `run_story` plays it in a World.
 //
-// The first lines set the stage (`flavor mysql`, `seed 7`, `set silence 2s`, `role db5 spare`), one line opens it:
+// The first lines set the stage (`flavor mysql`, `seed 7`, `set silence 2s`, `role db5 spare`, `joiner db5`: its agent is
+// started later and has an empty [ring] initial), one line opens it:
 //   ring db1 db2 db3 db4       formed, linked, at rest for some seconds (`rest 2s`: so many); time 0 is then
 //   fresh db1 db2 db3 db4      empty servers, up; agents not started
 //   running db1 db2 db3 db4    servers that run as a ring, in this order; agents not started
@@ -30,6 +31,7 @@
 //   operator X: STOP SLAVE         move host X       power off; it has another address when it starts
 //   command X resume               command X maintenance node db3 state on for_ms 20000
 //   command X order node db1 node db3 node db2 node db4
+//   tend X                         a person at that host goes on with what its status asks for: join, reseed, copied
 //   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
 // And what must be seen. `within` counts from the last thing that happened:
 //   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4] [generation 1]

@@ -31,6 +31,10 @@ World::World(WorldOptions options)
       random_(options_.seed),
       checker_([this](const std::string& what) { violation(what); }) {
   std::vector<Address> peers;
+  std::vector<std::string> founders;
+  for (const std::string& name : options_.names) {
+    if (options_.joiners.count(name) == 0) founders.push_back(name);
+  }
   for (std::size_t i = 0; i < options_.names.size(); ++i) peers.push_back({address_host(i), kGossipPort});
   for (std::size_t i = 0; i < options_.names.size(); ++i) {
     Host host;
@@ -38,10 +42,11 @@ World::World(WorldOptions options)
     host.number = i;
     host.settings = options_.settings;
     host.settings.name = host.name;
-    host.settings.initial = options_.names;
+    const bool joins = options_.joiners.count(host.name) > 0;
+    if (!joins) host.settings.initial = founders;
     host.settings.gossip = {address_host(i), kGossipPort};
     host.settings.mysql = {address_host(i), kMysqlPort};
-    host.settings.peers = peers;
+    if (!joins) host.settings.peers = peers;
     if (const auto role = options_.roles.find(host.name); role != options_.roles.end())
       host.settings.role = role->second;
     host.disk.self = fresh_id();
@@ -595,8 +600,55 @@ void World::write(const std::string& name, std::size_t transactions) {
 void World::lose_tail(const std::string& name, std::size_t transactions) {
   Host& h = host(name);
   if (h.server->process() != ModelServer::Process::stopped) return;
+  const std::multiset<std::uint64_t> before = h.server->contents();
   h.server->lose_tail(transactions);
   h.damaged = true;
+  forget_missing(h, before);
+}
+
+void World::forget_missing(const Host& host, const std::multiset<std::uint64_t>& before) {
+  for (const std::uint64_t content : before) {
+    if (host.server->holds(content) == 0) given_up_.insert(content);
+  }
+}
+
+void World::copy_data(const Host& donor, Host& to) {
+  note(Seen::Kind::server, to.name, "its data is replaced by a copy of that of " + donor.name);
+  const std::multiset<std::uint64_t> before = to.server->contents();
+  to.server->copy_from(*donor.server);
+  to.damaged = false;
+  forget_missing(to, before);
+}
+
+void World::tend(const std::string& name) {
+  Host& h = host(name);
+  if (!h.node || now_ < h.paused_until) return;
+  const Snapshot s = h.node->snapshot(now_);
+  const auto has = [&](const char* code) {
+    return std::any_of(s.problems.begin(), s.problems.end(),
+                       [&](const ProblemView& p) { return p.code == code && (p.node == name || p.node.empty()); });
+  };
+  if (has("not_formed") && h.settings.initial.empty())
+    return command(name, "join", {{"address", hosts_.front().settings.gossip.str()}});
+  const auto own = std::find_if(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) { return v.name == name; });
+  if (own == s.nodes.end()) return;
+  if (own->reason != "copying") {
+    h.has_copy = false;
+    if (has("needs_reseed")) command(name, "reseed");
+  } else if (own->phase == "copying") {
+    const std::string donor = h.has_copy ? "" : donor_for(h);
+    if (!donor.empty()) copy_data(host(donor), h), h.has_copy = true;
+    if (h.has_copy && h.server->listening()) command(name, "copied");
+  }
+}
+
+// Whom a node would follow has all that there is, and will give what comes after.
+std::string World::donor_for(const Host& h) const {
+  const Config* head = checker_.newest();
+  const auto up = head == nullptr ? std::nullopt : upstream(*head, h.disk.self);
+  if (!up) return {};
+  const Host& donor = host(head->find(*up)->name);
+  return donor.server->listening() && !donor.server->hung() && reaches(donor, h, Net::databases) ? donor.name : "";
 }
 
 void World::load(Duration period) {
@@ -660,7 +712,8 @@ std::string World::wrong_with_leaves() {
 std::string World::audit() {
   if (!quiet()) return "the servers have different positions";
   for (const auto& [content, origin] : acknowledged_) {
-    const bool survivor = (counts(host(origin)) && !host(origin).damaged) || host(origin).left;
+    const bool given_up = given_up_.count(content) > 0;
+    const bool survivor = ((counts(host(origin)) && !host(origin).damaged) || host(origin).left) && !given_up;
     std::size_t holders = 0;
     std::size_t up = 0;
     for (Host& host : hosts_) {
@@ -730,7 +783,7 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
   const bool absent = !h.node || !server.listening() || server.hung() || now_ < h.paused_until;
   if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
-  if (!member.in && h.damaged) return {};
+  if (!member.in && h.damaged && calm_token_ == 0) return {};  // else a person reseeds it
   // Nobody could make its successor follow another.
   const auto followers = downstream(head, member.id);
   if (member.in && member.absence != Absence::none && !followers.empty() &&
@@ -777,11 +830,12 @@ void World::calm(const std::set<std::string>& absent) {
 void World::look_after(const std::set<std::string>& absent, std::uint64_t token) {
   after(2s, [this, absent, token] {
     if (token != calm_token_) return;
-    for (const Host& h : hosts_) {
+    for (Host& h : hosts_) {
       if (absent.count(h.name) == 0)
         start_server(h.name);  // it may have been about to end when all others were started
       if (!h.node) continue;
       const Snapshot s = h.node->snapshot(now_);
+      tend(h.name);
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
                                        [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
       if (foreign || s.paused) command(h.name, "resume");

@@ -31,6 +31,8 @@ struct WorldOptions {
   Flavor flavor = Flavor::mariadb;
   NodeSettings settings;              // what is common to all agents; names, addresses and [ring] initial are filled in
   std::map<std::string, Role> roles;  // by name, of those that are no ring members
+  std::set<std::string>
+      joiners;  // those whose [ring] initial is empty: they join, or found a ring, when they are told to
   Duration packet_least = 200us;
   Duration packet_most = 600us;
   Duration disk = 300us;        // one fdatasync
@@ -108,6 +110,8 @@ class World : private Surroundings {
   void write(const std::string& name, std::size_t transactions);
   void load(Duration period);  // every server that takes writes gets one so often; 0: none
   void lose_tail(const std::string& name, std::size_t transactions);
+  // What a person does who sits at a host and reads its status: goes on with a reseed or a join that waits for a copy.
+  void tend(const std::string& name);
   // What is wrong with the data of the servers that are up, after quiescence, or "".
   std::string audit();
   std::size_t binlogged() const;  // transactions in all binlogs
@@ -148,6 +152,7 @@ class World : private Surroundings {
     Time out_since = Time::max();  // by its own disk, its agent running all the while
     bool gone = false;             // it is no member any more
     bool left = false;             // in good order: what it wrote has reached the others
+    bool has_copy = false;         // of the data, which its agent has to be told of
     bool damaged = false;          // its server has lost transactions that others may have: only a reseed helps
   };
   struct Happening {
@@ -187,6 +192,9 @@ class World : private Surroundings {
   void look_after(const std::set<std::string>& absent, std::uint64_t token);
   void check_removals(const Config& config);
   void note_leavers(const Config& config);
+  void copy_data(const Host& donor, Host& to);
+  std::string donor_for(const Host& host) const;
+  void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
   bool does_well(const Host& host, const Config* head = nullptr) const;
   void check_writer(Host& host);
   void watch();
@@ -220,6 +228,7 @@ class World : private Surroundings {
 
   std::uint64_t contents_ = 0;
   std::map<std::uint64_t, std::string> acknowledged_;
+  std::set<std::uint64_t> given_up_;  // lost with a tail, or replaced by a copy: nobody can expect to see it again
   std::uint64_t load_token_ = 0;
 
   Checker checker_;
