@@ -79,6 +79,16 @@ class CloneCopy {
   Result<void> clone() {
     if (auto ready = prepare(); !ready) return ready;
     if (auto marked = write_mark(local_, job_, CopyMethod::clone, CopyState::begun); !marked) return marked;
+    // CLONE drops what is there, and is under super_read_only like any administrator; read_only stays.
+    if (auto lifted = run_all(local_.client, {"SET GLOBAL super_read_only = 0"}, kQuick); !lifted) return lifted;
+    auto done = carry_out();
+    if (done || !local_.client.usable()) return done;
+    if (auto shut = run_all(local_.client, {"SET GLOBAL super_read_only = 1"}, kQuick); !shut)
+      screen_.out << shut.error().text << "\n";
+    return done;
+  }
+
+  Result<void> carry_out() {
     auto worker = Client::connect(job_.local, kConnect);
     if (!worker) return fail("the own server lets nobody in: " + worker.error().text);
     const Statement statement =

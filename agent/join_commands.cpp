@@ -133,8 +133,10 @@ class Copying {
     return {};
   }
 
-  // The agent says that the data may be overwritten: from here to the word that the copy is there.
-  Step<void> make() {
+  // The agent says that the data may be overwritten. `asked`: and a person has said so.
+  Step<void> make(bool asked) {
+    if (auto looked = look(); !looked) return looked;
+    if (!asked && !data().empty()) return refuse(not_empty());
     const auto now = status();
     if (!now) return tl::unexpected(now.error());
     const auto from = donor(*now);
@@ -161,6 +163,13 @@ class Copying {
       console_.out << self() << (in ? " is in the ring: " + arrows(status) : " follows the ring") << "\n";
       return "";
     });
+  }
+
+  std::string not_empty() const {
+    return "the server of " + self() + " is not empty: " + listed(data()) + (data().size() == 1 ? " is" : " are") +
+           " there. If that is a copy of the ring's data already: ringagent join --data none; if it may be "
+           "overwritten, "
+           "drop it first";
   }
 
   tl::unexpected<int> refuse(const std::string& line) const {
@@ -200,7 +209,7 @@ bool copying(const Json& status, const std::string& self) {
 }
 
 // Waits until the data may be overwritten, makes the copy, and tells the agent.
-int copy_and_come_in(Copying& copy) {
+int copy_and_come_in(Copying& copy, bool asked) {
   const std::string& self = copy.self();
   const int code = watch_until(copy.agent(), copy.console(), [&](const Json& status) -> std::string {
     const auto node = node_in(status, self);
@@ -212,16 +221,10 @@ int copy_and_come_in(Copying& copy) {
   const auto status = copy.status();
   if (!status) return status.error();
   if (copying(*status, self)) {
-    if (const auto made = copy.make(); !made) return made.error();
+    if (const auto made = copy.make(asked); !made) return made.error();
     if (const int told = copy.copied(); told != kExitOk) return told;
   }
   return copy.await_ring();
-}
-
-std::string refusal(const std::string& self, const std::vector<std::string>& data) {
-  return "the server of " + self + " is not empty: " + listed(data) + (data.size() == 1 ? " is" : " are") +
-         " there. If that is a copy of the ring's data already: ringagent join --data none; if it may be overwritten, "
-         "drop it first";
 }
 
 bool said_yes(const std::string& question, Console console) {
@@ -270,14 +273,13 @@ int join_command(const AgentChoice& agent, const JoinOptions& options, Console c
   const bool wanted = options.data == "auto";
   // A member that has data and is not being copied is on its way in already.
   const bool underway = member && !copying(*status, copy.self()) && !copy.data().empty();
-  if (wanted && !underway && !copy.data().empty())
-    return complain(console, refusal(copy.self(), copy.data()), kExitRefused);
+  if (wanted && !underway && !copy.data().empty()) return complain(console, copy.not_empty(), kExitRefused);
   std::vector<std::pair<std::string, std::string>> arguments = {{"address", options.address},
                                                                 {"data", wanted ? "copy" : "none"}};
   if (!options.role.empty()) arguments.emplace_back("role", options.role);
   if (!options.after.empty()) arguments.emplace_back("after", options.after);
   if (const int code = run_agent_command(copy.agent(), "join", arguments, console); code != kExitOk) return code;
-  return wanted && !underway ? copy_and_come_in(copy) : copy.await_ring();
+  return wanted && !underway ? copy_and_come_in(copy, false) : copy.await_ring();
 }
 
 int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Console console) {
@@ -301,7 +303,7 @@ int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Conso
     if (const auto forgotten = copy.forget_mark(); !forgotten) return forgotten.error();
   }
   if (const int code = run_agent_command(copy.agent(), "reseed", {}, console); code != kExitOk) return code;
-  return copy_and_come_in(copy);
+  return copy_and_come_in(copy, true);
 }
 
 }  // namespace ringagent
