@@ -274,6 +274,36 @@ std::vector<std::string> adopt_position(const GtidSeed& seed) {
           "SET GLOBAL gtid_binlog_state = " + quote(seed.binlog_state)};
 }
 
+std::vector<Statement> begin_position(const ServerState& server) {
+  if (!mariadb(server.version)) return {};
+  const auto have = GtidSet::parse(Flavor::mariadb, server.executed);
+  const auto asked = GtidSet::parse(Flavor::mariadb, server.slave_pos);
+  if (!have || !asked) return {};  // whoever needs them says so
+  const auto newest = [](const GtidSet& set, std::uint32_t domain) {
+    std::uint64_t out = 0;
+    for (const auto& [stream, intervals] : set.streams()) {
+      if (stream.domain == domain) out = std::max(out, intervals.back().last);
+    }
+    return out;
+  };
+  const auto domains = have->domains();
+  const bool behind = std::any_of(domains.begin(), domains.end(), [&](std::uint32_t domain) {
+    const std::uint64_t there = newest(*asked, domain);
+    return there == 0 || (domain == server.domain_id && there < newest(*have, domain));
+  });
+  if (!behind) return {};
+  // By the server's own word, not by ours: it goes on writing, and strict mode refuses a position behind its binlog.
+  std::string sql = "SET GLOBAL gtid_slave_pos = @@global.gtid_binlog_pos";
+  std::string more;
+  for (const auto& [stream, intervals] : asked->streams()) {
+    if (std::find(domains.begin(), domains.end(), stream.domain) != domains.end()) continue;
+    more += "," + std::to_string(stream.domain) + "-" + std::to_string(stream.server) + "-" +
+            std::to_string(intervals.back().last);
+  }
+  if (!more.empty()) sql = "SET GLOBAL gtid_slave_pos = CONCAT(@@global.gtid_binlog_pos, " + quote(more) + ")";
+  return {Statement{sql, sql, "position"}};
+}
+
 // ---------------------------------------------------------------- accounts
 
 const std::vector<std::string>& account_tables() {

@@ -106,6 +106,12 @@ Result<GtidSeed> gtid_seed(std::string_view position, std::string_view state_bef
                            std::uint32_t server_id, std::uint64_t own);
 std::vector<std::string> adopt_position(const GtidSeed& seed);
 
+// MariaDB: a server that has written or was copied, and follows somebody for the first time, asks for all that is not in
+// its gtid_slave_pos, its own transactions included; a source that is a copy of it has not got them in its binlog
+// (1236). What is in the own binlog is not to be asked for: before the link is made, while none runs. Empty if nothing is
+// to be done.
+std::vector<Statement> begin_position(const ServerState& server);
+
 // ---- accounts (MariaDB)
 
 // The accounts that stay as they are: whoever works here, the agent's and the system's.

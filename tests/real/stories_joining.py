@@ -66,6 +66,7 @@ def grown(ring, rows=3000):
     first = ring.node(1)
     precious(first, rows)
     ring.lab.start_agents()
+    ring.wait(lambda: all(node.ask("/status") for node in ring.nodes), 10, "the agents to answer")
     code, out, errors = first.agent_command("init")
     expect(code == 0 and f"ringagent join {first.address}:{ring.lab.network.gossip_port}" in out, f"init: exit {code}: {out}{errors}")
     return f"{first.address}:{ring.lab.network.gossip_port}"

@@ -57,7 +57,7 @@ TEST_CASE("progress: a line now and then where there is no terminal") {
   Progress progress("copying from db1", false, 80, 0s);
   CHECK(progress.update(0, 1000, 0s) == "copying from db1: 0 B of about 1.0 kB (0 %)\n");
   CHECK(progress.update(100, 1000, 1s).empty());
-  CHECK(progress.update(250, 1000, 3s) == "copying from db1: 250 B of about 1.0 kB (25 %), 83 B/s, about 9 s left\n");
+  CHECK(progress.update(250, 1000, 3s) == "copying from db1: 250 B of about 1.0 kB (25 %), 83 B/s, about 9.0 s left\n");
   CHECK(progress.update(1200, 1000, 6s) == "copying from db1: 1.2 kB of about 1.2 kB (99 %), 200 B/s\n");
   CHECK(progress.end(6s) == "copying from db1: 1.2 kB in 6.0 s\n");
   Progress unknown("cloning db1", false, 80, 0s);
