@@ -5,6 +5,7 @@
 #include "agent/evidence.h"
 #include "agent/formation.h"
 #include "agent/positions.h"
+#include "agent/reconcile.h"
 
 namespace ringagent {
 namespace {
@@ -104,13 +105,16 @@ std::string against_copying(const View& view, const ServerState& server) {
   const PeerView* own = peer(view, view.self);
   if (own == nullptr || own->record == nullptr) return "its server has not been looked at yet";
   std::vector<const NodeRecord*> others;
-  for (const auto& [id, p] : view.peers) {
-    if (id != view.self && p.record != nullptr) others.push_back(p.record);
+  for (const Member& member : view.config->members) {
+    const PeerView* p = peer(view, member.id);
+    // What a member has whose own data is to be replaced counts no more.
+    if (member.id != view.self && p != nullptr && p->record != nullptr && !is_copied_onto(member))
+      others.push_back(p->record);
   }
   bool somebody = false;
   for (const NodeId& id : ring(*view.config)) {
     const PeerView* p = peer(view, id);
-    if (id == view.self || p == nullptr || p->record == nullptr || p->record->executed.empty()) continue;
+    if (id == view.self || p == nullptr || p->record == nullptr || p->record->server_id == 0) continue;
     somebody = true;
     const std::int64_t lacks = own_lost(*own->record, p->record->executed, others);
     if (lacks != 0)

@@ -301,6 +301,8 @@ void Node::Impl::handle(const Packet& packet) {
   ChainOut out = chain_out();
   if (const auto* refusal = std::get_if<CanvassAnswer>(&packet.message.body); refusal != nullptr && forming)
     return on_refusal(*refusal);
+  if (const auto* ring = std::get_if<Decided>(&packet.message.body); ring != nullptr && forming)
+    on_ring_of_others(*ring);
   if (!member && !forming) {
     // One that was removed while it was away believes in an older ring and asks its members: let it know.
     if (chain.head() == nullptr || packet.by_name || !std::holds_alternative<Ping>(packet.message.body)) return;

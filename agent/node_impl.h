@@ -71,6 +71,7 @@ class Node::Impl {
   void on_applicant(const Packet& packet, const Hello& hello);
   void on_joiner(const Packet& packet, const Hello& hello);
   void on_refusal(const CanvassAnswer& answer);
+  void on_ring_of_others(const Decided& decided);
   void add_applicants(View& view) const;
   void start_founding(const Command& command);
   void run_founding();
@@ -191,8 +192,8 @@ class Node::Impl {
   // `init` or `join`, until this agent has a ring.
   struct Founding {
     bool joins = false;
-    Address at;         // join: of an agent of the ring
-    std::string after;  // join: behind whom
+    std::vector<Address> at;  // join: of agents of the ring
+    std::string after;        // join: behind whom
     Role role = Role::ring;
     std::vector<std::uint64_t> asked;  // commands that wait for the answer
     Time deadline{0};

@@ -49,7 +49,7 @@ void Node::Impl::say_hello() {
   const Hello hello = own_hello();
   chain.set_candidate(hello.candidate);
   hellos_[settings.name] = {hello, now_, settings.gossip};
-  for (const Address& peer : joins ? std::vector<Address>{founding_->at} : settings.peers) {
+  for (const Address& peer : joins ? founding_->at : settings.peers) {
     if (peer == settings.gossip) continue;
     Outgoing outgoing;
     outgoing.address = peer;
@@ -89,15 +89,22 @@ void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
 void Node::Impl::on_applicant(const Packet& packet, const Hello& hello) {
   const std::string& name = hello.candidate.name;
   const Member* member = chain.head()->find(name);
-  if (hello.join && hello.candidate.id == packet.from &&
-      (member == nullptr || !impostor(view(), member->id, hello).empty()))
-    return on_joiner(packet, hello);
+  const bool same_server = member != nullptr && hello.candidate.server_id == member->server_id &&
+                           hello.candidate.server_uuid == member->server_uuid;
+  if (hello.join && hello.candidate.id == packet.from && !same_server) return on_joiner(packet, hello);
   if (member == nullptr || hello.candidate.id != packet.from) {
     log(LogLevel::warning, "an agent that calls itself " + name + " at " + packet.address.str() +
                                " asks to form a ring that exists already, and is no member of it");
     return;
   }
   hellos_[name] = {hello, now_, packet.address};
+  if (hello.join) {  // it knows one of us, and a majority must have heard it: let it know the others
+    Outgoing outgoing;
+    outgoing.to = packet.from;
+    outgoing.address = hello.candidate.gossip;
+    outgoing.message.body = Decided{{canonical_bytes(*chain.head())}};
+    fx_->send.push_back(std::move(outgoing));
+  }
   const std::string why = impostor(view(), member->id, hello);
   if (!why.empty())
     log(LogLevel::warning, "an agent at " + packet.address.str() + " calls itself " + name +
@@ -164,7 +171,7 @@ void Node::Impl::start_founding(const Command& command) {
     if (*wanted != settings.role && (*wanted == Role::witness || settings.role == Role::witness))
       return answer(false, std::string("an agent is a witness by its config: set [ring] role = \"") +
                                to_string(*wanted) + "\" there and restart it");
-    f.at = *at;
+    f.at = {*at};
     f.after = argument(command, "after");
     f.role = *wanted;
   } else {
@@ -181,6 +188,17 @@ void Node::Impl::start_founding(const Command& command) {
 // A member of the ring says why this agent cannot join it.
 void Node::Impl::on_refusal(const CanvassAnswer& answer) {
   if (founding_ && founding_->joins && answer.nonce == 0) end_founding(false, "not taken in: " + answer.why);
+}
+
+// A ring in which this agent's place is held under an id that it has lost: all its members have to hear of it.
+void Node::Impl::on_ring_of_others(const Decided& decided) {
+  if (!founding_ || !founding_->joins || decided.configs.empty()) return;
+  const auto config = parse_config(decided.configs.back());
+  if (!config || config->cluster != settings.cluster || config->find(self()) != nullptr) return;
+  for (const Member& member : config->members) {
+    const bool known = std::find(founding_->at.begin(), founding_->at.end(), member.gossip) != founding_->at.end();
+    if (!known) founding_->at.push_back(member.gossip);
+  }
 }
 
 std::string Node::Impl::where_it_stands() const {
@@ -202,7 +220,7 @@ void Node::Impl::run_founding() {
   if (own_member() != nullptr) return end_founding(true, where_it_stands());
   if (now_ < founding_->deadline) return;
   if (founding_->joins)
-    return end_founding(false, "no answer from " + founding_->at.str() +
+    return end_founding(false, "no answer from " + founding_->at.front().str() +
                                    " within 20 s: is that the agent of a member of " + settings.cluster +
                                    ", with the same gossip key, and does the ring have a quorum?");
   std::string why;

@@ -49,7 +49,7 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   v.position_mode = "gtid";
   v.agent = agent_word(member.id == self() ? Liveness::alive : swim_.liveness(member.id));
   const NodeRecord* record = facts_.find(member.id);
-  if (!member.in) v.reason = member.out_class;
+  if (!member.in) v.reason = is_copied_onto(member) ? to_string(member.absence) : member.out_class;
   if (record == nullptr) {
     v.mysql = "unknown";
     return v;
@@ -195,8 +195,11 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
               "there, "
               "if nobody wants it");
     if (!v.foreign.empty()) add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign);
-    if (!v.blocked.empty() && record->unsafe.empty())
-      add(s, v.in ? "critical" : "warning", "blocked", v.name, v.name + ": " + v.blocked);
+    if (!v.blocked.empty() && record->unsafe.empty()) {
+      const bool reseed = v.blocked.starts_with("needs reseed");
+      add(s, v.in || reseed ? "critical" : "warning", reseed ? "needs_reseed" : "blocked", v.name,
+          v.name + ": " + v.blocked);
+    }
     const auto up = upstream(head, id);
     if (!up || !v.in) continue;
     const auto link =

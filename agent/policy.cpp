@@ -369,6 +369,22 @@ std::int64_t stranded_of(const View& view, const NodeRecord& record) {
   return own_missing_elsewhere(record, others);
 }
 
+// Who has got a copy of the data has no binary log from before it: who follows it must have all that already.
+std::string lacks_what_is_purged(const View& view, const NodeId& follower, const NodeId& source) {
+  const PeerView* to = peer(view, follower);
+  const PeerView* from = peer(view, source);
+  const bool lives = follower == view.self || (to != nullptr && agent_answers(*to) && !to->ping_unanswered);
+  if (!lives || to->record == nullptr || from == nullptr || from->record == nullptr) return {};
+  if (to->record->health != MysqlHealth::up || !to->record->unsafe.empty() || to->record->phase == Phase::refused)
+    return {};
+  // MariaDB throws away what it has received and not applied when it is pointed at another source.
+  const bool keeps_received = static_cast<Flavor>(to->record->flavor) == Flavor::mysql && !to->record->received.empty();
+  const std::string have = to->record->executed + (keeps_received ? "," + to->record->received : "");
+  if (contains_all(from->record->flavor, have, from->record->purged)) return {};
+  return name_of(*view.config, follower) + " still lacks transactions that " + name_of(*view.config, source) +
+         " can no longer give";
+}
+
 }  // namespace
 
 std::vector<NodeId> healthy_agents(const View& view) {
@@ -409,6 +425,9 @@ std::string held_back(const View& view, const NodeId& id) {
       return "the agent of " + name_of(next, followers.front()) + " does not answer, so nobody can make it follow " +
              name_of(next, id);
     }
+  }
+  for (const NodeId& follower : followers) {
+    if (const std::string lacks = lacks_what_is_purged(view, follower, id); !lacks.empty()) return lacks;
   }
   if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
     return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";

@@ -12,7 +12,7 @@ namespace {
 
 class Draw {
  public:
-  explicit Draw(std::uint64_t seed) : random_(seed), seed_(seed) {}
+  explicit Draw(std::uint64_t seed) : random_(seed), growth_(seed ^ 0x6a6f696e), seed_(seed) {}
 
   SeedStory story();
 
@@ -69,12 +69,16 @@ class Draw {
   void removed();
   void reordered();
   void host_moves();
+  void grows();
+  void reseeds();
+  void tend(const std::string& name, double from);
   void writes() { say(now_, "write " + anybody() + " " + std::to_string(1 + below(20))); }
 
   std::string victims();
   static std::string span(double seconds);
 
   std::mt19937_64 random_;
+  std::mt19937_64 growth_;  // of joining and reseeding, so that other seeds stay what they were
   const std::uint64_t seed_;
   std::vector<std::string> names_;
   bool mysql_ = false;
@@ -86,6 +90,7 @@ class Draw {
   bool moved_ = false;
   std::size_t roles_ = 0;  // how many are no ring members
   bool gone_ = false;      // somebody leaves, or is removed
+  std::string joiner_;     // who is no member at first
   std::string damaged_;    // whose server loses a tail
   std::string wiped_;      // whose agent loses its state
   std::set<std::string> frozen_;
@@ -191,6 +196,32 @@ void Draw::host_moves() {
   hurt("move host ", "start host ", anybody(), between(0.5, 8));
 }
 
+// A person looks after a host now and then.
+void Draw::tend(const std::string& name, double from) {
+  for (std::uint64_t looks = 1 + growth_() % 5; looks > 0; --looks) {
+    from += static_cast<double>(growth_() % 2'000) / 1e3;
+    say(from, "tend " + name);
+  }
+}
+
+// Somebody joins in the midst of it.
+void Draw::grows() {
+  if (joiner_.empty()) return;
+  const double at = end_ * static_cast<double>(growth_() % 1'000) / 1e3;
+  say(at, "start agent " + joiner_);
+  say(at + 0.2,
+      "command " + joiner_ + " join address 10.0.0." + std::to_string(1 + growth_() % (names_.size() - 1)) + ":7946");
+  tend(joiner_, at + 0.4);
+}
+
+void Draw::reseeds() {
+  if (growth_() % 100 >= 15) return;
+  const std::string name = names_[growth_() % names_.size()];
+  const double at = end_ * static_cast<double>(growth_() % 1'000) / 1e3;
+  say(at, "command " + name + " reseed");
+  tend(name, at + 0.2);
+}
+
 void Draw::reordered() {
   std::vector<std::string> order = names_;
   for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[below(i + 1)]);
@@ -254,6 +285,12 @@ void Draw::set_stage() {
     roles_ = 1;
     static const char* const kRoles[] = {" leaf", " spare", " witness"};
     story_.stage.push_back("role " + names_[below(names_.size())] + kRoles[below(3)]);
+  }
+  if (formed_ && names_.size() >= 2 && growth_() % 100 < 15) {
+    joiner_ = "db" + std::to_string(names_.size() + 1);
+    story_.stage.push_back("joiner " + joiner_);
+    opening += " " + joiner_;
+    names_.push_back(joiner_);
   }
   fences_ = chance(10);
   if (fences_) story_.stage.emplace_back("set on_quorum_loss read_only");
@@ -325,6 +362,8 @@ SeedStory Draw::story() {
     now_ = chance(30) && i > 0 ? std::min(end_, now_ + between(0, 0.05)) : between(0, end_);
     (this->*allowed[below(allowed.size())])();
   }
+  grows();
+  reseeds();
   end_story();
   return story_;
 }

@@ -267,7 +267,9 @@ void World::check_removals(const Config& config) {
 
 void World::note_leavers(const Config& config) {
   for (Host& host : hosts_) {
-    if (config.find(host.name) != nullptr || std::exchange(host.gone, true)) continue;
+    const bool member = config.find(host.name) != nullptr;
+    host.was_member = host.was_member || member;
+    if (member || !host.was_member || std::exchange(host.gone, true)) continue;
     host.left = config.evidence_class == "planned" && !host.damaged;
   }
 }
@@ -735,6 +737,10 @@ std::string World::wrong_with_ring() {
     const bool informed = host.disk.chain.empty() || host.disk.chain.back() == checker_.newest_bytes();
     if (!host.node || informed || head->find(host.disk.self) == nullptr) continue;
     return host.name + " does not have epoch " + std::to_string(head->epoch);
+  }
+  for (const Host& host : hosts_) {
+    const bool joins = calm_token_ > 0 && options_.joiners.count(host.name) > 0 && host.node && !host.gone;
+    if (joins && head->find(host.name) == nullptr) return host.name + " has not joined";
   }
   if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
   for (const Member& member : head->members) {

@@ -150,10 +150,11 @@ class World : private Surroundings {
     bool crashes = false;                            // in its next step
     Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
     Time out_since = Time::max();  // by its own disk, its agent running all the while
-    bool gone = false;             // it is no member any more
-    bool left = false;             // in good order: what it wrote has reached the others
-    bool has_copy = false;         // of the data, which its agent has to be told of
-    bool damaged = false;          // its server has lost transactions that others may have: only a reseed helps
+    bool was_member = false;
+    bool gone = false;      // it is no member any more
+    bool left = false;      // in good order: what it wrote has reached the others
+    bool has_copy = false;  // of the data, which its agent has to be told of
+    bool damaged = false;   // its server has lost transactions that others may have: only a reseed helps
   };
   struct Happening {
     Time at{0};
