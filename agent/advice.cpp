@@ -56,7 +56,8 @@ constexpr Entry kEntries[] = {
       "look at its disk and its processlist; when it answers again it comes back by itself"}},
     {"needs_reseed",
      {"this server cannot be followed or follow without losing or doubling transactions, so it stays out untouched",
-      "keep its data until you know what is only there; then, on that node, `ringagent reseed` copies a healthy node's"}},
+      "keep its data until you know what is only there; then, on that node, `ringagent reseed` copies a healthy "
+      "node's"}},
     {"no_quorum",
      {"replication goes on as it is, but a node that dies now is not taken out and none comes back",
       "bring back the agents that are named, or the network to them"}},
