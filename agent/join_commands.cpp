@@ -165,6 +165,12 @@ class Copying {
     });
   }
 
+  std::string half_copied() const {
+    return "what is on the server of " + self() + " is half a copy: " + again_ +
+           " goes on with it. If it has been replaced by hand since: DROP DATABASE " + std::string(kCopySchema) +
+           " there (MySQL: remove " + settings_.state_dir + "/copy.json)";
+  }
+
   std::string not_empty() const {
     return "the server of " + self() + " is not empty: " + listed(data()) + (data().size() == 1 ? " is" : " are") +
            " there. If that is a copy of the ring's data already: ringagent join --data none; if it may be "
@@ -274,12 +280,17 @@ int join_command(const AgentChoice& agent, const JoinOptions& options, Console c
   // A member that has data and is not being copied is on its way in already.
   const bool underway = member && !copying(*status, copy.self()) && !copy.data().empty();
   if (wanted && !underway && !copy.data().empty()) return complain(console, copy.not_empty(), kExitRefused);
+  if (!wanted && copy.state() == CopyState::begun) return complain(console, copy.half_copied(), kExitRefused);
   std::vector<std::pair<std::string, std::string>> arguments = {{"address", options.address},
                                                                 {"data", wanted ? "copy" : "none"}};
   if (!options.role.empty()) arguments.emplace_back("role", options.role);
   if (!options.after.empty()) arguments.emplace_back("after", options.after);
   if (const int code = run_agent_command(copy.agent(), "join", arguments, console); code != kExitOk) return code;
-  return wanted && !underway ? copy_and_come_in(copy, false) : copy.await_ring();
+  if (wanted && !underway) return copy_and_come_in(copy, false);
+  if (copy.state() == CopyState::complete) {
+    if (const auto forgotten = copy.forget_mark(); !forgotten) return forgotten.error();
+  }
+  return copy.await_ring();
 }
 
 int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Console console) {
