@@ -51,8 +51,11 @@ class Typed:
 
 
 def precious(node, rows=3000):
-    """Somebody's data: rows, a view, a trigger, a routine, an event, an account."""
-    node.run_sql(node.flavor.open_up, "CREATE DATABASE exampledb", "CREATE TABLE exampledb.t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(250))",
+    """Somebody's data: rows, a view, a trigger, a routine, an event, an account. On MariaDB it begins before the server has
+    a domain of its own."""
+    if node.flavor.name == "mariadb":
+        node.run_sql(node.flavor.open_up, "SET SESSION gtid_domain_id=0", "CREATE DATABASE exampledb", "CREATE TABLE exampledb.old (id INT PRIMARY KEY)")
+    node.run_sql(node.flavor.open_up, "CREATE DATABASE IF NOT EXISTS exampledb", "CREATE TABLE exampledb.t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(250))",
                  "CREATE VIEW exampledb.v AS SELECT id FROM exampledb.t",
                  "CREATE TRIGGER exampledb.tr BEFORE INSERT ON exampledb.t FOR EACH ROW SET NEW.v = CONCAT(NEW.v, '!')",
                  "CREATE PROCEDURE exampledb.p() SELECT 1", "CREATE EVENT exampledb.e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
