@@ -44,9 +44,12 @@ std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
 // One that was out already has nothing to drain, but for what never left it: only if it is up and has caught up is that known.
 std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& member) {
   const PeerView* p = peer(view, member.id);
-  const bool known =
-      p != nullptr && p->record != nullptr && p->record->phase == Phase::ready && usable(view, member.id);
-  if (member.in || member.absence != Absence::leaving || !known || !known_to_ring(view, member.id)) return std::nullopt;
+  if (member.in || member.absence != Absence::leaving || p == nullptr || p->record == nullptr) return std::nullopt;
+  const bool ready = p->record->phase == Phase::ready && usable(view, member.id);
+  // One that would have to be reseeded first need not be, if it only goes.
+  const bool unfit = p->record->phase == Phase::refused && p->record->health == MysqlHealth::up &&
+                     p->record->read_only && p->liveness == Liveness::alive && !p->ping_unanswered;
+  if ((!ready && !unfit) || !known_to_ring(view, member.id)) return std::nullopt;
   Config next = next_epoch(*view.config);
   erase_member(next, member.id);
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), member.name + " has left the ring"};

@@ -52,11 +52,27 @@ std::vector<Member>::const_iterator place(const Config& config, const std::strin
   return last.base();
 }
 
+// Who has something that this node's own server once wrote and that `lacking` does not have, and whether it will give it.
+std::string holder(const View& view, const NodeRecord& lacking) {
+  const NodeRecord& own = *peer(view, view.self)->record;
+  for (const Member& member : view.config->members) {
+    const PeerView* p = peer(view, member.id);
+    if (member.id == view.self || p == nullptr || p->record == nullptr || is_copied_onto(member)) continue;
+    if (own_lost(own, lacking.executed, {p->record}) == 0) continue;
+    if (member.in) return member.name + " has: they are on their way";
+    if (member.role == Role::leaf) return "the leaf " + member.name + " has, which gives nothing: reseed it first";
+    return member.name + " has, which is out: bring it back, or reseed or remove it first";
+  }
+  return "another member has";
+}
+
 }  // namespace
 
 std::string against_joiner(const View& view, const Hello& hello) {
   const Config& head = *view.config;
   const std::string& name = hello.candidate.name;
+  if (head.find(view.self) == nullptr)
+    return "the agent that it asked is no member of the ring itself: ask another one";
   if (head.find(std::string_view(name)) != nullptr)
     return "there is a member called " + name + " already: node names must differ. If it is gone for good, " +
            "`ringagent remove " + name +
@@ -119,7 +135,7 @@ std::string against_copying(const View& view, const ServerState& server) {
     const std::int64_t lacks = own_lost(*own->record, p->record->executed, others);
     if (lacks != 0)
       return view.config->find(id)->name + " does not have all that this server once wrote: it lacks " +
-             std::to_string(lacks) + " transactions that another member has";
+             std::to_string(lacks) + " transactions that " + holder(view, *p->record);
   }
   return somebody ? "" : "no server of the ring has been heard of yet";
 }

@@ -286,7 +286,7 @@ void Draw::set_stage() {
     static const char* const kRoles[] = {" leaf", " spare", " witness"};
     story_.stage.push_back("role " + names_[below(names_.size())] + kRoles[below(3)]);
   }
-  if (formed_ && names_.size() >= 2 && growth_() % 100 < 15) {
+  if (formed_ && names_.size() >= 3 && growth_() % 100 < 15) {  // of two, one voter may be all there is
     joiner_ = "db" + std::to_string(names_.size() + 1);
     story_.stage.push_back("joiner " + joiner_);
     opening += " " + joiner_;

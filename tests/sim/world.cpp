@@ -630,18 +630,31 @@ void World::tend(const std::string& name) {
     return std::any_of(s.problems.begin(), s.problems.end(),
                        [&](const ProblemView& p) { return p.code == code && (p.node == name || p.node.empty()); });
   };
-  if (has("not_formed") && h.settings.initial.empty())
-    return command(name, "join", {{"address", hosts_.front().settings.gossip.str()}});
+  if (has("not_formed") && h.settings.initial.empty()) return command(name, "join", {{"address", member_address()}});
   const auto own = std::find_if(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) { return v.name == name; });
   if (own == s.nodes.end()) return;
+  // A leaf may have got what a server lost before the ring had it.
+  const bool in_the_way = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) {
+    return v.blocked.find("the leaf " + name + " has") != std::string::npos;
+  });
   if (own->reason != "copying") {
     h.has_copy = false;
-    if (has("needs_reseed")) command(name, "reseed");
+    if (has("needs_reseed") || in_the_way) command(name, "reseed");
   } else if (own->phase == "copying") {
     const std::string donor = h.has_copy ? "" : donor_for(h);
     if (!donor.empty()) copy_data(host(donor), h), h.has_copy = true;
     if (h.has_copy && h.server->listening()) command(name, "copied");
   }
+}
+
+// Where a person would send one who wants to join.
+std::string World::member_address() const {
+  const Config* head = checker_.newest();
+  for (const Host& h : hosts_) {
+    const Member* member = head == nullptr ? nullptr : head->find(h.disk.self);
+    if (member != nullptr && member->in && h.node) return h.settings.gossip.str();
+  }
+  return hosts_.front().settings.gossip.str();
 }
 
 // Whom a node would follow has all that there is, and will give what comes after.
@@ -750,12 +763,21 @@ std::string World::wrong_with_ring() {
   return {};
 }
 
-// Nobody can make its successor follow it.
+// Nobody can make its successor follow it, or it could not serve it.
 bool World::held_back(const Config& head, const Member& member) const {
   Config next = head;
   next.find(member.id)->in = true;
   const std::vector<NodeId> followers = downstream(next, member.id);
-  return !followers.empty() && !host(next.find(followers.front())->name).node;
+  if (followers.empty()) return false;
+  const Host& follower = host(next.find(followers.front())->name);
+  if (!follower.node) return true;
+  // It has something by a copy that nobody can give to the one that would follow it.
+  const Positions& have = follower.server->executed();
+  const Positions& purged = host(member.name).server->purged();
+  return std::any_of(purged.begin(), purged.end(), [&](const auto& p) {
+    const auto at = have.find(p.first);
+    return p.second > (at == have.end() ? 0 : at->second);
+  });
 }
 
 // What the agent of a host says of itself, for a failure that a person has to understand.

@@ -195,6 +195,7 @@ class World : private Surroundings {
   void note_leavers(const Config& config);
   void copy_data(const Host& donor, Host& to);
   std::string donor_for(const Host& host) const;
+  std::string member_address() const;
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
   bool does_well(const Host& host, const Config* head = nullptr) const;
   void check_writer(Host& host);
