@@ -62,7 +62,7 @@ std::string find_program(const std::vector<std::string>& names) {
   for (const auto& name : names) {
     for (std::size_t at = 0; at <= all.size();) {
       const auto end = std::min(all.find(':', at), all.size());
-      const std::string file = std::string(all.substr(at, end - at)) + "/" + name;
+      std::string file = std::string(all.substr(at, end - at)) + "/" + name;
       if (::access(file.c_str(), X_OK) == 0) return file;
       at = end + 1;
     }
