@@ -62,7 +62,8 @@ constexpr Entry kEntries[] = {
       "look at its disk and its processlist; when it answers again it comes back by itself"}},
     {"needs_reseed",
      {"this server cannot be followed or follow without losing or doubling transactions, so it stays out untouched",
-      "keep its data until you know what is only there, then give it a fresh copy of a healthy node's data"}},
+      "keep its data until you know what is only there; then, on that node, `ringagent reseed` copies a healthy "
+      "node's"}},
     {"no_quorum",
      {"replication goes on as it is, but a node that dies now is not taken out and none comes back",
       "bring back the agents that are named, or the network to them"}},
@@ -71,7 +72,8 @@ constexpr Entry kEntries[] = {
       "bring back what the text names; then it is checked, catches up and is taken in by itself"}},
     {"not_formed",
      {"nothing is replicated or repaired by the agents yet",
-      "start the agent on every node of [ring] initial; what is missing stands below"}},
+      "start the agent on every node of [ring] initial; where that is empty: `ringagent init` on the first node, "
+      "`ringagent join HOST:PORT` on the others; what is missing stands below"}},
     {"paused", {"nothing is repaired, whatever dies", "`ringagent resume` when the work is done"}},
     {"read_only",
      {"applications cannot write here; the ring itself is whole",

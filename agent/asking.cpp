@@ -8,6 +8,7 @@
 #include "agent/api.h"
 #include "agent/cli.h"
 #include "agent/config_file.h"
+#include "config/settings.h"
 
 namespace ringagent {
 namespace {
@@ -48,6 +49,15 @@ std::optional<std::string> ask(const AgentChoice& agent, const std::string& path
   return std::nullopt;
 }
 
+std::optional<json_read::Json> ask_status(const AgentChoice& agent, Console console, int& code) {
+  const auto answer = ask(agent, "/status", console, code);
+  if (!answer) return std::nullopt;
+  auto status = json_read::Json::parse(*answer, nullptr, false);
+  if (status.is_object()) return status;
+  code = complain(console, "the agent's answer is not a JSON object", kExitNoAgent);
+  return std::nullopt;
+}
+
 json_read::Json node_in(const json_read::Json& status, const std::string& name) {
   for (const auto& node : json_read::list(status, "nodes")) {
     if (node.is_object() && json_read::str(node, "name") == name) return node;
@@ -60,11 +70,9 @@ int watch_until(const AgentChoice& agent, Console console,
   std::string before;
   for (;;) {
     int code = kExitOk;
-    const auto answer = ask(agent, "/status", console, code);
-    if (!answer) return code;
-    const auto status = json_read::Json::parse(*answer, nullptr, false);
-    if (!status.is_object()) return complain(console, "the agent's answer is not a JSON object", kExitNoAgent);
-    const std::string missing = over(status);
+    const auto status = ask_status(agent, console, code);
+    if (!status) return code;
+    const std::string missing = over(*status);
     if (missing.empty()) return kExitOk;
     if (missing != before) console.out << missing << "\n" << std::flush;
     before = missing;

@@ -9,7 +9,7 @@
 #include "agent/commands.h"
 #include "agent/json_read.h"
 
-// How the commands talk with the agent that runs, and with whoever gave them.
+// What the commands share that ask a running agent: where it listens, its status, and waiting for something in there.
 namespace ringagent {
 
 // One line on `err`; returns `code`.
@@ -21,6 +21,9 @@ std::optional<std::string> socket_of(const AgentChoice& agent, Console console);
 // The body of an answer with status 200; else it was said on `err` and `code` is what to exit with.
 std::optional<std::string> ask(const AgentChoice& agent, const std::string& path, Console console, int& code);
 
+// The agent's status as an object; else it was said on `err` and `code` is what to exit with.
+std::optional<json_read::Json> ask_status(const AgentChoice& agent, Console console, int& code);
+
 // What the agent's status says of one node; null if it is no member.
 json_read::Json node_in(const json_read::Json& status, const std::string& name);
 
@@ -28,7 +31,7 @@ json_read::Json node_in(const json_read::Json& status, const std::string& name);
 int watch_until(const AgentChoice& agent, Console console,
                 const std::function<std::string(const json_read::Json&)>& over);
 
-// Has the agent carry out a command, and tells its answer.
+// Sends a command and prints what came of it.
 int run_agent_command(const AgentChoice& agent, const std::string& name,
                       const std::vector<std::pair<std::string, std::string>>& arguments, Console console);
 

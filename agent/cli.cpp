@@ -15,7 +15,7 @@ namespace ringagent {
 namespace {
 
 // Named in contract.md, but not built yet.
-constexpr std::array kLater = {"init", "join", "reseed", "writer"};
+constexpr std::array kLater = {"writer"};
 
 // What the command line said.
 struct Words {
@@ -27,6 +27,9 @@ struct Words {
   std::string reason;
   std::string out_file;
   SetupOptions setup;
+  JoinOptions join;
+  ReseedOptions reseed;
+  CopyOptions copy;
   bool no_wait = false;
   std::string node;
   std::vector<std::string> nodes;
@@ -104,6 +107,7 @@ class CommandLine {
     pause->add_option("--reason", w.reason, "shown to everybody");
     add("resume", "end a pause; put a link right that was changed by hand", "resume",
         [&w](Console c) { return resume_command(w.agent, c); });
+    add_copying_commands();
     add_planning_commands();
     add_key_commands();
     add_stranded();
@@ -135,6 +139,44 @@ class CommandLine {
                          "discard: a file that does not exist yet (default: in the state directory)");
     stranded->add_option("--binlog-tool", w.stranded.binlog_tool,
                          "the mysqlbinlog or mariadb-binlog to use (default: $RINGAGENT_BINLOG_TOOL, else from $PATH)");
+  }
+
+  void add_copying_commands() {
+    Words& w = words_;
+    add("init", "the first node of a new ring: this one alone, with the data that it has", "init",
+        [&w](Console c) { return init_command(w.agent, c); });
+    auto* join = add("join", "a further node: a member of the ring, with a copy of its data",
+                     "join 10.0.0.1:7946 --after db2", [&w](Console c) {
+                       w.join.copy = w.copy;
+                       return join_command(w.agent, w.join, c);
+                     });
+    join->add_option("address", w.join.address, "the gossip address of any member")->required();
+    join->add_option("--role", w.join.role, "ring, leaf or spare (default: [ring] role)");
+    join->add_option("--after", w.join.after, "the node that it follows (default: the last one)");
+    join->add_option("--data", w.join.data,
+                     "auto: copy from a donor into this server, which must be empty; none: it has the ring's data "
+                     "already (default: auto)");
+    add_copy_options(join);
+    auto* reseed = add("reseed", "make this node's data anew from a donor; asks before it overwrites any",
+                       "reseed --donor db2 --yes", [&w](Console c) {
+                         w.reseed.copy = w.copy;
+                         return reseed_command(w.agent, w.reseed, c);
+                       });
+    reseed->add_flag("--yes", w.reseed.yes, "do not ask");
+    add_copy_options(reseed);
+  }
+
+  void add_copy_options(CLI::App* sub) {
+    Words& w = words_;
+    sub->add_option("--donor", w.copy.donor, "whose data (default: the nearest member before this one that is well)");
+    sub->add_option("--donor-user", w.copy.donor_user, "who may copy there (default: [replication] user)");
+    sub->add_option("--donor-password-file", w.copy.donor_password_file, "and the password (default: [replication])");
+    sub->add_option("--method", w.copy.method,
+                    "clone: MySQL from 8.0.17; dump: the flavour's dump program; files are never copied, so "
+                    "mariadb-backup is not used (default: auto)");
+    sub->add_option("--user", w.copy.admin.user, "the administrator of this server (default: root)");
+    sub->add_option("--password-file", w.copy.admin.password_file, "the administrator's password (default: none)");
+    sub->add_option("--mysql-socket", w.copy.admin.mysql_socket, "this server's socket (default: as in the config)");
   }
 
   void add_planning_commands() {
@@ -208,9 +250,9 @@ class CommandLine {
           return setup_command(w.setup, c);
         });
     setup->add_flag("--print", w.setup.print, "show what would be done, with placeholders for passwords");
-    setup->add_option("--user", w.setup.user, "the administrator (default: root)");
-    setup->add_option("--password-file", w.setup.password_file, "the administrator's password (default: none)");
-    setup->add_option("--mysql-socket", w.setup.mysql_socket, "the server's socket (default: as in the config)");
+    setup->add_option("--user", w.setup.admin.user, "the administrator (default: root)");
+    setup->add_option("--password-file", w.setup.admin.password_file, "the administrator's password (default: none)");
+    setup->add_option("--mysql-socket", w.setup.admin.mysql_socket, "the server's socket (default: as in the config)");
     setup->add_option("--server-version", w.setup.server_version,
                       "with --print: for a server of this version, such as 10.11.6-MariaDB, instead of asking one");
     setup->add_option("--server-id", w.setup.server_id, "default: the server's own, or its place in [ring] initial");

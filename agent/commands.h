@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/admin.h"
 #include "config/types.h"
 
 // What the commands do, once the command line has been understood. Each returns the exit code (agent/cli.h).
@@ -72,13 +73,34 @@ int run_command(const std::string& config, Console console);
 // finding.
 int check_command(const AgentChoice& agent, bool json, Console console);
 
+// agent/join_commands.cpp: the first node; a further one, with a copy of the ring's data; the data made anew.
+struct CopyOptions {
+  AdminOptions admin;
+  std::string donor;                // default: the nearest member before this one that is well
+  std::string donor_user;           // default: [replication] user
+  std::string donor_password_file;  // default: that of [replication]
+  std::string method = "auto";      // auto | clone | dump
+};
+struct JoinOptions {
+  std::string address;
+  std::string role;  // default: [ring] role
+  std::string after;
+  std::string data = "auto";  // auto | none
+  CopyOptions copy;
+};
+int init_command(const AgentChoice& agent, Console console);
+int join_command(const AgentChoice& agent, const JoinOptions& options, Console console);
+struct ReseedOptions {
+  bool yes = false;
+  CopyOptions copy;
+};
+int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Console console);
+
 // agent/setup.cpp
 struct SetupOptions {
   std::string config;
   bool print = false;
-  std::string user = "root";  // the administrator
-  std::string password_file;
-  std::string mysql_socket;     // default: that of the config
+  AdminOptions admin;
   std::string server_version;   // with print, where the server cannot be asked
   std::uint32_t server_id = 0;  // 0: the server's own, or the place in [ring] initial
   std::string replication_host = "%";

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/positions.h"
+#include "mysql/copy.h"
 #include "mysql/gtid.h"
 
 namespace ringagent {
@@ -182,7 +183,9 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   if (auto no = source_unfit(s, nullptr, *source)) return *no;
   auto statements = dialect.create_link(source->mysql, s.link_settings);
   if (!statements) return blocked(statements.error().text);
-  Plan plan = deed(Deed::create_link, std::move(*statements), "follow " + source->name);
+  auto all = begin_position(*s.server);
+  all.insert(all.end(), statements->begin(), statements->end());
+  Plan plan = deed(Deed::create_link, std::move(all), "follow " + source->name);
   plan.source = source->mysql;
   return plan;
 }

@@ -11,10 +11,10 @@
 #include <ostream>
 #include <sstream>
 
+#include "agent/admin.h"
 #include "agent/cli.h"
 #include "agent/commands.h"
 #include "agent/config_file.h"
-#include "agent/settings_map.h"
 #include "mysql/client.h"
 
 // `ringagent setup`: what a server must be given once. It may be run again: accounts are brought in line, a
@@ -30,34 +30,16 @@ struct Server {
   std::optional<Client> client;  // none if it was not asked
 };
 
-Result<std::string> first_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  if (!file || !std::getline(file, line)) return fail("cannot read " + path + ": " + std::strerror(errno));
-  return line;
-}
-
 // As the administrator, or only what --server-version says.
 Result<Server> reach(const SetupOptions& options, const Settings& settings) {
   if (!options.server_version.empty()) {
     if (!options.print) return fail("--server-version goes with --print only");
     return Server{parse_version(options.server_version), 0, std::nullopt};
   }
-  ConnectSettings connection = local_connection(settings);
-  if (!options.mysql_socket.empty()) connection.socket = options.mysql_socket;
-  connection.user = options.user;
-  connection.password.clear();
-  if (!options.password_file.empty()) {
-    auto password = first_line(options.password_file);
-    if (!password) return tl::unexpected(password.error());
-    connection.password = *password;
-  }
-  const std::string where = connection.socket.empty() ? connection.address.str() : connection.socket;
-  auto client = Client::connect(connection, kDeadline);
-  if (!client) {
-    return fail("cannot log in to the server at " + where + " as " + options.user + ": " + client.error().text +
-                "; --user, --password-file and --mysql-socket choose, --print --server-version asks no server");
-  }
+  const auto connection = admin_connection(options.admin, settings);
+  if (!connection) return tl::unexpected(connection.error());
+  auto client = connect_admin(*connection);
+  if (!client) return fail(client.error().text + ", --print --server-version asks no server");
   auto rows = client->query("SELECT VERSION() AS version, @@global.server_id AS id", kDeadline);
   if (!rows) return fail("cannot ask the server for its version: " + rows.error().text);
   const std::string* version = rows->at(0, "version");
@@ -68,18 +50,8 @@ Result<Server> reach(const SetupOptions& options, const Settings& settings) {
 }
 
 AccountSettings accounts(const SetupOptions& options, const Settings& settings) {
-  AccountSettings out;
-  out.user = settings.mysql.user;
-  if (settings.mysql.socket.empty()) {
-    const std::string& host = settings.mysql.address.host;
-    const bool loopback = host == "127.0.0.1" || host == "::1" || host == "localhost";
-    out.host = loopback ? host : "%";
-  }
-  out.password = settings.mysql.password.reveal();
-  out.replication_user = settings.replication.user;
+  AccountSettings out = account_settings(settings);
   out.replication_host = options.replication_host;
-  out.replication_password = settings.replication.password.reveal();
-  out.require_tls = settings.replication.tls != Tls::off;
   return out;
 }
 

@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "mysql/copy.h"
+
 namespace ringagent {
 namespace {
 
@@ -25,10 +27,7 @@ class Accounts {
     for (const auto& grant : agent_grants()) add("agent account", joined({"GRANT ", grant, " TO ", agent}));
     const std::string replica = quote(settings_.replication_user) + "@" + quote(settings_.replication_host);
     account(replica, by_password(), settings_.replication_password, settings_.require_tls);
-    // A look at another node's server asks what it has purged: on MariaDB that takes BINLOG MONITOR. `stranded show` asks
-    // for the keys of tables: REFERENCES is the least that shows them, and no data.
-    add("replication account", std::string("GRANT REPLICATION SLAVE, REFERENCES") +
-                                   (mariadb() ? ", BINLOG MONITOR" : "") + " ON *.* TO " + replica);
+    add("replication account", joined({"GRANT ", replication_privileges(), " ON *.* TO ", replica}));
     return std::move(statements_);
   }
 
@@ -86,6 +85,18 @@ class Accounts {
         "SELECT ON performance_schema.*"};
   }
 
+  std::string replication_privileges() const {
+    std::string out = "REPLICATION SLAVE";
+    // A look at another node's server asks what it has purged: on MariaDB that takes BINLOG MONITOR.
+    if (mariadb()) out += ", BINLOG MONITOR";
+    // `ringagent join` and `reseed` on another node copy this server's data with this account. By its binary log it could
+    // read whatever is written; with these also what was written before.
+    for (const auto& privilege : copy_privileges(version_, usual_method(version_))) out += ", " + privilege;
+    // `stranded show` asks for the keys of tables: REFERENCES is the least that shows them, and no data. SELECT shows them, too.
+    if (out.find("SELECT") == std::string::npos) out += ", REFERENCES";
+    return out;
+  }
+
   const Version& version_;
   const AccountSettings& settings_;
   std::vector<Statement> statements_;
@@ -117,25 +128,29 @@ std::vector<Line> mariadb_lines(const std::string& id) {
 std::vector<Line> mysql_lines(const Version& version) {
   const bool modern = version.number >= 80026;
   const auto word = [&](const char* now, const char* before) { return std::string(modern ? now : before); };
-  return {{"log_bin = bin", "everything written here travels by the binary log"},
-          {word("log_replica_updates", "log_slave_updates") + " = ON",
-           "what comes from one neighbour goes on to the other"},
-          {"binlog_format = ROW", "the same effect on every node"},
-          {"gtid_mode = ON", "transactions have names: what a node has can be compared"},
-          {"enforce_gtid_consistency = ON", "... and nothing is accepted that cannot have one"},
-          {word("skip_replica_start", "skip_slave_start") + " = ON",
-           "the agent checks the server before replication starts"},
-          {"super_read_only = ON", "... and lifts this after the check"},
-          {"relay_log_recovery = ON", "no torn relay log after a crash"},
-          {word("replica_preserve_commit_order", "slave_preserve_commit_order") + " = ON",
-           "readers see the order that was"},
-          {"sync_binlog = 1", "no transaction is lost by a power failure after others have it"},
-          {"innodb_flush_log_at_trx_commit = 1", "the same for the tables"},
-          {word("replica_net_timeout", "slave_net_timeout") + " = 10", "the server itself notices a silent source"},
-          {word("replica_type_conversions", "slave_type_conversions") + " = ALL_NON_LOSSY",
-           "rows on their way during an ALTER TABLE still fit"},
-          {"loose_binlog_expire_logs_seconds = 2592000", "a node may be away for 30 days"},
-          {"plugin_load_add = auth_socket.so", "the agent logs in without a password"}};
+  std::vector<Line> lines = {
+      {"log_bin = bin", "everything written here travels by the binary log"},
+      {word("log_replica_updates", "log_slave_updates") + " = ON",
+       "what comes from one neighbour goes on to the other"},
+      {"binlog_format = ROW", "the same effect on every node"},
+      {"gtid_mode = ON", "transactions have names: what a node has can be compared"},
+      {"enforce_gtid_consistency = ON", "... and nothing is accepted that cannot have one"},
+      {word("skip_replica_start", "skip_slave_start") + " = ON",
+       "the agent checks the server before replication starts"},
+      {"super_read_only = ON", "... and lifts this after the check"},
+      {"relay_log_recovery = ON", "no torn relay log after a crash"},
+      {word("replica_preserve_commit_order", "slave_preserve_commit_order") + " = ON",
+       "readers see the order that was"},
+      {"sync_binlog = 1", "no transaction is lost by a power failure after others have it"},
+      {"innodb_flush_log_at_trx_commit = 1", "the same for the tables"},
+      {word("replica_net_timeout", "slave_net_timeout") + " = 10", "the server itself notices a silent source"},
+      {word("replica_type_conversions", "slave_type_conversions") + " = ALL_NON_LOSSY",
+       "rows on their way during an ALTER TABLE still fit"},
+      {"loose_binlog_expire_logs_seconds = 2592000", "a node may be away for 30 days"},
+      {"plugin_load_add = auth_socket.so", "the agent logs in without a password"}};
+  if (usual_method(version) == CopyMethod::clone)
+    lines.push_back({"plugin_load_add = mysql_clone.so", "other nodes can copy from here: `ringagent join`, `reseed`"});
+  return lines;
 }
 
 }  // namespace

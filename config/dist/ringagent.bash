@@ -15,6 +15,9 @@ _ringagent() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         ;;
+      --role) mapfile -t COMPREPLY < <(compgen -W "ring leaf spare" -- "$word") ;;
+      --data) mapfile -t COMPREPLY < <(compgen -W "auto none" -- "$word") ;;
+      --method) mapfile -t COMPREPLY < <(compgen -W "auto clone dump" -- "$word") ;;
     esac
     return
   fi

@@ -83,7 +83,7 @@ class MariaDB(Flavor):
     open_up, shut = "SET GLOBAL read_only=0", "SET GLOBAL read_only=1"
     agent_grants = "REPLICATION SLAVE ADMIN, BINLOG MONITOR, READ_ONLY ADMIN, CONNECTION ADMIN, REPLICA MONITOR"
     agent_more = "DROP ON ringagent.*"
-    replication_grants = "REPLICATION SLAVE, REFERENCES, BINLOG MONITOR"
+    replication_grants = "REPLICATION SLAVE, BINLOG MONITOR, SELECT, SHOW VIEW, TRIGGER, EVENT"
     app_grant = "BINLOG ADMIN"  # to choose the binlog format of a session
 
     def own_options(self, n):
@@ -111,7 +111,7 @@ class MySQL(Flavor):
     open_up, shut = "SET GLOBAL read_only=0", "SET GLOBAL super_read_only=1"
     agent_grants = "REPLICATION CLIENT, REPLICATION SLAVE, REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN"
     agent_more = "SELECT ON performance_schema.*"
-    replication_grants = "REPLICATION SLAVE, REFERENCES"
+    replication_grants = "REPLICATION SLAVE, BACKUP_ADMIN, REFERENCES"
     app_grant = "SESSION_VARIABLES_ADMIN"
 
     def own_options(self, n):
@@ -119,7 +119,7 @@ class MySQL(Flavor):
         # scheduler on takes 10 s to shut down, most of it waiting for the scheduler's thread.
         return {"event_scheduler": "OFF", "gtid_mode": "ON", "enforce_gtid_consistency": "ON", "log_replica_updates": 1, "skip_replica_start": 1,
                 "super_read_only": 1, "replica_net_timeout": 10, "mysqlx": 0, "innodb_redo_log_capacity": "64M",
-                "plugin_load_add": "auth_socket.so", "host_cache_size": 0}
+                "plugin_load_add": "auth_socket.so;mysql_clone.so", "host_cache_size": 0}
 
     def change_source(self, host, port, password, heartbeat):
         return (f"CHANGE REPLICATION SOURCE TO SOURCE_HOST='{host}', SOURCE_PORT={port}, SOURCE_USER='{REPLICATION}', "

@@ -246,7 +246,7 @@ class Lab:
 
     def load_start(self, rate=30, writers=1, nodes=None, ddl=False, big_every=0, seconds=30):
         """Start the writers: `rate` transactions a second and writer. The tables are made first, at one node."""
-        self._make_tables(seconds)
+        self._make_tables(seconds, nodes)
         numbers = [self.node(which).n for which in nodes] if nodes else [node.n for node in self.nodes]
         (self.dir / "load" / "ready").unlink(missing_ok=True)
         words = [sys.executable, "-m", "ringlab.workload", self.dir, "--nodes", ",".join(map(str, numbers)),
@@ -260,8 +260,8 @@ class Lab:
         if wait(writing, 10, "the writers to start") == "ended":
             raise LabError(f"the writers ended at their start:\n{tail(self.load.log)}")
 
-    def _make_tables(self, seconds):
-        """At the first node that lets an application write; then all running nodes must see them."""
+    def _make_tables(self, seconds, nodes=None):
+        """At the first node that lets an application write; then all running nodes (or these) must see them."""
         def made():
             refusals = []
             for node in self.nodes:
@@ -272,7 +272,7 @@ class Lab:
                     refusals.append(f"{node.name}: {error}")
             raise LabError("; ".join(refusals))
         self.wait(made, seconds, "a node that lets an application write")
-        running = [node for node in self.nodes if node.answers()]
+        running = [self.node(which) for which in nodes] if nodes else [node for node in self.nodes if node.answers()]
         self.wait(lambda: all(node.rows(f"SELECT 1 FROM {SCHEMA}.ctr LIMIT 1") is not None for node in running), seconds,
                   "the writers' tables to reach all running nodes")
 

@@ -318,6 +318,12 @@ std::optional<SqlError> ModelServer::run(const std::string& sql) {
   if (sql == "SET GLOBAL read_only = 1" || sql == "SET GLOBAL super_read_only = 1")
     return read_only_ = true, std::nullopt;
   if (sql == "SET GLOBAL read_only = 0") return read_only_ = false, std::nullopt;
+  if (sql.starts_with("SET GLOBAL gtid_slave_pos = ")) {
+    if (io_ != IoState::stopped || sql_running_)
+      return server_error(1198, "This operation cannot be performed as you have a running slave");
+    for (const auto& [origin, number] : executed_) slave_pos_[origin] = std::max(slave_pos_[origin], number);
+    return std::nullopt;
+  }
   if (sql.starts_with("SET SESSION lock_wait_timeout")) return std::nullopt;
   if (sql.starts_with("DROP VIEW IF EXISTS `ringagent`")) {
     append({server_id_, executed_[server_id_] + 1, 0});

@@ -59,11 +59,16 @@ TEST_CASE("cli: wrong input is one line that says what would be right, and 64") 
   for (const auto& [words, part] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{}, "which command? There are: status, watch"},
            {{"stauts"}, "there is no command `stauts`; there are: status"},
-           {{"join", "db1:7946"}, "the command `join` comes in a later version"},
-           {{"reseed", "--yes"}, "comes in a later version"},
+           {{"writer", "db1"}, "the command `writer` comes in a later version"},
            {{"stranded"}, "what"},
            {{"stranded", "replay"}, "of which node"},
            {{"stranded", "look", "db3"}, "say show, replay or discard"},
+           {{"join"}, "address"},
+           {{"join", "db1"}, "such as 10.0.0.1:7946"},
+           {{"join", "db1:7946", "--role", "witness"}, "ring, leaf or spare"},
+           {{"join", "db1:7946", "--data", "some"}, "auto or none"},
+           {{"join", "db1:7946", "--method", "rsync"}, "auto, clone or dump"},
+           {{"reseed", "--method", "rsync"}, "auto, clone or dump"},
            {{"maintenance", "db3", "of"}, "say on or off"},
            {{"maintenance", "db3"}, "state"},
            {{"remove"}, "node"},
@@ -84,8 +89,8 @@ TEST_CASE("cli: wrong input is one line that says what would be right, and 64") 
 
 TEST_CASE("cli: each command has help with an example") {
   CHECK(say({"--help"}).code == kExitOk);
-  for (const char* command :
-       {"run", "status", "watch", "check", "plan", "history", "setup", "pause", "resume", "key", "keygen", "version"}) {
+  for (const char* command : {"run", "init", "join", "reseed", "status", "watch", "check", "plan", "history", "setup",
+                              "pause", "resume", "key", "keygen", "version"}) {
     const Said said = say({command, "--help"});
     CHECK(said.code == kExitOk);
     CHECK_MESSAGE(said.out.find("Example: ringagent " + std::string(command)) != std::string::npos, said.out);
@@ -166,6 +171,39 @@ TEST_CASE("cli: pause and resume say what came of it") {
   const Said refused = agent.ask({"resume"});
   CHECK(refused.code == kExitRefused);
   CHECK(refused.err == "ringagent: no ring has been formed yet\n");
+}
+
+TEST_CASE("cli: init says what the next node types") {
+  Snapshot s = samples::healthy(1);
+  s.nodes[0].gossip_address = "10.0.0.1:7946";
+  Agent agent(s);
+  const Said said = agent.ask({"init"});
+  CHECK(said.code == 0);
+  CHECK(said.out.find("the next node joins with: ringagent join 10.0.0.1:7946\n") != std::string::npos);
+  REQUIRE(agent.commands.size() == 1);
+  CHECK(agent.commands[0].name == "init");
+  agent.accepts = false;
+  CHECK(agent.ask({"init"}).code == kExitRefused);
+}
+
+TEST_CASE("cli: join and reseed need the config and the server, before they ask for anything") {
+  Agent agent;
+  for (const auto& words : std::vector<std::vector<std::string>>{{"join", "db1:7946"}, {"reseed", "--yes"}}) {
+    auto with_config = words;
+    with_config.insert(with_config.end(), {"--config", agent.dir / "missing.toml"});
+    CHECK(agent.ask(with_config).code == kExitConfig);
+    std::ofstream(agent.dir / "secret") << "hunter2\n";
+    ::chmod((agent.dir / "secret").c_str(), 0600);
+    std::ofstream(agent.dir / "ringagent.toml")
+        << "cluster = \"shop\"\nnode = \"db2\"\n[gossip]\ninsecure = true\nadvertise = \"10.0.0.2:7946\"\n"
+        << "[mysql]\nsocket = \"" << (agent.dir / "mysqld.sock") << "\"\nadvertise = \"10.0.0.2:3306\"\n"
+        << "[replication]\npassword_file = \"" << (agent.dir / "secret") << "\"\n";
+    with_config.back() = agent.dir / "ringagent.toml";
+    const Said said = agent.ask(with_config);
+    CHECK_MESSAGE(said.code == kExitRefused, said.err);
+    CHECK(said.err.find("--mysql-socket") != std::string::npos);
+  }
+  CHECK(agent.commands.empty());
 }
 
 TEST_CASE("cli: a key is new each time, and its file is private and never overwritten") {

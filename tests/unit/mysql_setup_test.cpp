@@ -26,6 +26,9 @@ TEST_CASE("mysql/setup: accounts are made on each server for itself, with what t
   for (const Statement& statement : *maria) CHECK(statement.shown.find("secre") == std::string::npos);
   CHECK((*maria)[6].sql == "CREATE USER IF NOT EXISTS 'ringagent_repl'@'%' IDENTIFIED BY 'secre\\'t' REQUIRE NONE");
 
+  CHECK(said.back() ==
+        "GRANT REPLICATION SLAVE, BINLOG MONITOR, SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO 'ringagent_repl'@'%'");
+
   accounts.os_user = "agent";
   CHECK(!account_statements(parse_version("10.11.19-MariaDB"), accounts));
   const auto oracle = account_statements(parse_version("9.7.4"), accounts);
@@ -33,6 +36,7 @@ TEST_CASE("mysql/setup: accounts are made on each server for itself, with what t
   CHECK(shown(*oracle)[2] ==
         "CREATE USER IF NOT EXISTS 'ringagent'@'localhost' IDENTIFIED WITH auth_socket AS 'agent' REQUIRE "
         "NONE");
+  CHECK(shown(*oracle).back() == "GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO 'ringagent_repl'@'%'");
   accounts.replication_password.clear();
   CHECK(!account_statements(parse_version("9.7.4"), accounts));
   CHECK(!account_statements(parse_version("5.6.1"), accounts));
@@ -49,6 +53,8 @@ TEST_CASE("mysql/setup: the config snippet has what the preconditions ask for") 
        {"[mysqld]\n", "gtid_mode = ON", "log_replica_updates = ON", "skip_replica_start = ON", "super_read_only = ON"})
     CHECK_MESSAGE(oracle.find(line) != std::string::npos, line);
   CHECK(oracle.find("gtid_domain_id") == std::string::npos);
+  CHECK(oracle.find("plugin_load_add = mysql_clone.so") != std::string::npos);
+  CHECK(config_snippet(parse_version("5.7.44"), {3, 16, 3}).find("mysql_clone") == std::string::npos);
   CHECK(config_snippet(parse_version("5.7.44"), {3, 16, 3}).find("skip_slave_start = ON") != std::string::npos);
 }
 

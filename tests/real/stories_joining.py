@@ -1,0 +1,191 @@
+"""A ring that grows out of one server, and data made anew from a copy: init, join, reseed."""
+
+import shutil
+import signal
+import subprocess
+
+from harness import story
+from ring import expect, without_binlog
+from ringlab.base import wait
+
+ALONE = ("failure.settle=200ms", "ring.initial=[]")
+FILLER = "x" * 200
+
+
+class Typed:
+    """A command that somebody has typed at a node, and that runs."""
+
+    def __init__(self, node, *words):
+        self.node = node
+        self.log = node.dir / f"{words[0]}.txt"
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [*node.lab.network.enter(node.n), str(node.lab.agent_binary), *words, "--config", str(node.agent_config)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def said(self):
+        return self.log.read_text()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, seconds=60):
+        """Its exit code. CLONE ends a mysqld that nothing restarts: here somebody starts it again, as the command asks."""
+        def ended():
+            if self.process.poll() is not None:
+                return True
+            if not self.node.mysqld.alive():
+                self.node.start_mysqld(ready=False)
+            return False
+        try:
+            wait(ended, seconds, f"the command to end; it says: {self.said()}", every=0.1)
+        finally:
+            if self.process.poll() is None:
+                self.kill()
+        return self.process.returncode
+
+    def succeeds(self, pattern):
+        code = self.end()
+        expect(code == 0 and pattern in self.said(), f"exit {code}, without '{pattern}':\n{self.said()}")
+
+
+def precious(node, rows=3000):
+    """Somebody's data: rows, a view, a trigger, a routine, an event, an account. On MariaDB it begins before the server has
+    a domain of its own."""
+    if node.flavor.name == "mariadb":
+        node.run_sql(node.flavor.open_up, "SET SESSION gtid_domain_id=0", "CREATE DATABASE exampledb", "CREATE TABLE exampledb.old (id INT PRIMARY KEY)")
+    node.run_sql(node.flavor.open_up, "CREATE DATABASE IF NOT EXISTS exampledb", "CREATE TABLE exampledb.t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(250))",
+                 "CREATE VIEW exampledb.v AS SELECT id FROM exampledb.t",
+                 "CREATE TRIGGER exampledb.tr BEFORE INSERT ON exampledb.t FOR EACH ROW SET NEW.v = CONCAT(NEW.v, '!')",
+                 "CREATE PROCEDURE exampledb.p() SELECT 1", "CREATE EVENT exampledb.e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+                 "CREATE USER joe@'%' IDENTIFIED BY 'secret'", "GRANT SELECT ON exampledb.* TO joe@'%'")
+    with node.sql(seconds=30) as connection:
+        for _ in range(0, rows, 1000):
+            connection.run("INSERT INTO exampledb.t (v) VALUES " + ", ".join([f"('{FILLER}')"] * 1000))
+
+
+def grown(ring, rows=3000):
+    """db1 with data, alone in a ring; the others empty, with agents that belong to none."""
+    first = ring.node(1)
+    precious(first, rows)
+    ring.lab.start_agents()
+    ring.wait(lambda: all(node.ask("/status") for node in ring.nodes), 10, "the agents to answer")
+    code, out, errors = first.agent_command("init")
+    expect(code == 0 and f"ringagent join {first.address}:{ring.lab.network.gossip_port}" in out, f"init: exit {code}: {out}{errors}")
+    return f"{first.address}:{ring.lab.network.gossip_port}"
+
+
+def has_all(ring, node):
+    """All that db1 has of exampledb is here as well, and runs where it should."""
+    sums = {name: ring.node(name).rows("CHECKSUM TABLE exampledb.t")[0]["Checksum"] for name in ("db1", node.name)}
+    expect(len(set(sums.values())) == 1, f"the data differ: {sums}")
+    for what, where in (("VIEWS", "TABLE_SCHEMA"), ("TRIGGERS", "TRIGGER_SCHEMA"), ("ROUTINES", "ROUTINE_SCHEMA"), ("EVENTS", "EVENT_SCHEMA")):
+        expect(node.value(f"SELECT COUNT(*) FROM information_schema.{what} WHERE {where}='exampledb'") == 1, f"{node.name} lacks {what}")
+    status = node.value("SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA='exampledb'")
+    expect((status == "ENABLED") == (node.n == 1), f"the event of db1 is {status} at {node.name}")
+    expect(node.value("SELECT COUNT(*) FROM mysql.user WHERE User='joe'") == 1, f"{node.name} lacks the account")
+    marks = node.value("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME='ringagent_copy'")
+    expect(not marks and not (node.dir / "state" / "copy.json").exists(), f"{node.name}: the mark of the copy is still there")
+
+
+def up_again(node):
+    """A CLONE that goes on without the command ends mysqld, too; whoever types the command again has started it."""
+    if node.flavor.name == "mariadb":
+        return
+
+    def over():
+        if not node.mysqld.alive():
+            node.start_mysqld()
+        return node.value("SELECT COUNT(*) FROM performance_schema.processlist WHERE INFO LIKE 'CLONE INSTANCE%'") == 0 and node.mysqld.alive()
+    wait(over, 30, "the clone to end", every=0.1)
+
+
+@story()
+def a_ring_grows_from_one_server(ring):
+    """One server with data and load, three empty ones: `init` there, `join` on the others, one after another."""
+    ring.up(how="none", settings=ALONE)
+    address = grown(ring)
+    ring.load(nodes=["db1"])
+    for n in (2, 3, 4):
+        Typed(ring.node(n), "join", address).succeeds("is in the ring: ")
+    ring.lab.await_writes("db1", more=5)
+    ring.whole()
+    for node in ring.nodes:
+        has_all(ring, node)
+    ring.flows()
+    ring.audit()
+
+
+@story()
+def join_refuses_a_server_with_data(ring):
+    """A server that holds somebody's data is not overwritten by `join`: refused, with the schema's name, and untouched."""
+    ring.up(nodes=2, how="none", settings=ALONE)
+    address = grown(ring, rows=0)
+    other = ring.node(2)
+    without_binlog(other, other.flavor.open_up, "CREATE DATABASE accounting", "CREATE TABLE accounting.book (id INT PRIMARY KEY)", other.flavor.shut)
+    before = other.vector()
+    command = Typed(other, "join", address)
+    code = command.end()
+    expect(code == 1 and "not empty: accounting" in command.said(), f"exit {code}: {command.said()}")
+    expect(other.value("SELECT COUNT(*) FROM accounting.book") == 0 and other.vector() == before, "it was touched")
+    expect(len(ring.node(1).ask("/status")["nodes"]) == 1, "it has become a member all the same")
+
+
+@story()
+def a_join_is_interrupted_and_goes_on(ring):
+    """Ctrl-C in the middle of the copy, then a kill -9: half a copy is not taken for data, and typed again it works."""
+    ring.up(nodes=2, how="none", settings=ALONE)
+    address = grown(ring, rows=60000)
+    node = ring.node(2)
+
+    def half(command):
+        expect(command.process.poll() is None, f"it ended too early: {command.said()}")
+        if ring.mariadb:
+            return node.value("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA='exampledb' AND TABLE_NAME='t'")
+        return (node.dir / "state" / "copy.json").exists()
+    command = Typed(node, "join", address)
+    ring.wait(lambda: half(command), 30, "half a copy")
+    command.process.send_signal(signal.SIGINT)
+    code = command.end()
+    expect(code == 1 and f"interrupted; to go on: ringagent join {address}" in command.said(), f"exit {code}: {command.said()}")
+    up_again(node)
+    command = Typed(node, "join", address)
+    ring.wait(lambda: half(command), 30, "half a copy")
+    command.kill()
+    up_again(node)
+    Typed(node, "join", address).succeeds("is in the ring: ")
+    ring.whole()
+    has_all(ring, node)
+    ring.flows()
+
+
+@story()
+def a_lost_tail_is_mended_by_a_reseed(ring):
+    """A node that came back with an older state of its data is reseeded under load: in again, and its next writes, whose
+    numbers follow on those that it had lost, arrive everywhere."""
+    ring.up(nodes=3, settings=("failure.settle=200ms",))
+    ring.load()
+    node = ring.node(2)
+    node.term("mysqld")
+    ring.without(2)
+    old = node.dir / "data.old"
+    shutil.copytree(node.dir / "data", old)
+    node.start_mysqld()
+    ring.whole()
+    ring.lab.await_writes(more=10)
+    ring.lab.load_stop()
+    ring.flows()
+    ring.load(nodes=["db1", "db3"])
+    node.kill("mysqld")
+    ring.without(2)
+    shutil.rmtree(node.dir / "data")
+    old.rename(node.dir / "data")
+    node.start_mysqld()
+    ring.await_problem(2, "lost tail", about="db2")
+    refused = Typed(node, "reseed")
+    expect(refused.end() == 1 and "--yes" in refused.said(), f"it should ask before: {refused.said()}")
+    Typed(node, "reseed", "--yes").succeeds("is in the ring: ")
+    ring.whole()
+    ring.flows()
+    ring.audit()
