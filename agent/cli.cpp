@@ -14,7 +14,7 @@ namespace ringagent {
 namespace {
 
 // Named in contract.md, but not built yet.
-constexpr std::array kLater = {"init", "join", "reseed", "stranded", "key", "writer"};
+constexpr std::array kLater = {"init", "join", "reseed", "stranded", "key"};
 
 // What the command line said.
 struct Words {
@@ -31,6 +31,7 @@ struct Words {
   std::vector<std::string> nodes;
   MaintenanceOptions maintenance;
   ForceOptions force;
+  bool old_one_down = false;
 };
 
 using Action = std::function<int(Console)>;
@@ -127,6 +128,13 @@ class CommandLine {
                       [&w](Console c) { return order_command(w.agent, w.nodes, !w.no_wait, c); });
     order->add_option("nodes", w.nodes, "all nodes, each following the one before it")->required();
     order->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it is done");
+    auto* writer = add("writer", "move the one writer ([ring] writers = \"one\") to this node; no commit is lost",
+                       "writer db2",
+                       [&w](Console c) { return writer_command(w.agent, w.node, w.old_one_down, !w.no_wait, c); });
+    writer->add_option("node", w.node, "which node is to take the writes")->required();
+    writer->add_flag("--yes-the-old-one-is-down", w.old_one_down,
+                     "you have made sure that the old writer's server is down: nobody else can know");
+    writer->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it takes writes");
     auto* force = add("force-quorum", "the majority is lost for good: the survivors go on without it",
                       "force-quorum --lost db1 db2 --yes-i-verified-they-are-down",
                       [&w](Console c) { return force_quorum_command(w.agent, w.force, c); });

@@ -38,6 +38,7 @@ struct NodeSettings {
   Address mysql;                  // where others reach this server
   std::vector<Address> peers;     // gossip addresses to say Hello to before the ring is formed
   std::uint64_t fingerprint = 0;  // of the settings that must be equal on every node
+  bool one_writer = false;        // [ring] writers
 
   Duration silence{2'500'000};
   Duration hung_after{3'000'000};

@@ -38,6 +38,8 @@ struct PeerView {
   EdgeState port = EdgeState::unknown;  // my own probe of its MySQL port, if younger than a second
   bool port_answered_before = false;    // since my start, it did answer me once
   bool lives_twice = false;             // another agent goes on under its id
+  Duration heard_for{Duration::max()};  // since its agent last sent me anything
+  std::optional<bool> looked_read_only;  // a login at its server, not older than kLookFresh, has shown whether it is
 };
 
 struct View {
@@ -63,6 +65,8 @@ struct View {
   bool replay_stranded = true;
   Duration replay_max_age{0};
   bool bypass_stuck = false;
+  bool one_writer = false;  // my own settings ask for it
+  bool writers_agree = false;  // so do those of all whose agents answer
 };
 
 // What should be decided next, and why; or when to look again.

@@ -68,7 +68,7 @@ class Stuffer {
     std::visit([this](const auto& body) { (*this)(body); }, x);
   }
   template <class F>
-  void appended(F field) {
+  void appended(F field, bool /*present*/ = true) {
     field();
   }
 
