@@ -159,7 +159,9 @@ void Node::Impl::note_closed() {
     hurry_until_ = std::max(hurry_until_, now_ + 50ms);
     return;
   }
-  if (!lift_sent_ || now_ - *lift_sent_ > kLateLift) closed_epoch_ = head->epoch;
+  // One that hung may still carry out what it was asked before.
+  const bool late = lift_sent_ && now_ - std::max(*lift_sent_, seen_[self()].health_since) <= kLateLift;
+  if (!late) closed_epoch_ = head->epoch;
 }
 
 }  // namespace ringagent

@@ -198,7 +198,7 @@ bool wants_read_only(const Situation& s, const Member& self) {
 std::string why_read_only(const Situation& s, const Member& self) {
   if (!s.unsafe.empty()) return s.unsafe;
   if (!s.config->one_writer || s.may_write || !self.in) return "out of the ring: no writes";
-  if (s.config->writer == s.self) return "its lease as the one writer has ended: no writes";
+  if (s.config->writer == s.self) return "the one writer, but it has no lease or must wait for another: no writes";
   const Member* writer = s.config->find(s.config->writer);
   return writer == nullptr ? "there is no writer: no writes" : writer->name + " is the one writer: no writes here";
 }

@@ -85,14 +85,21 @@ std::uint64_t lease_wanted(const View& view) {
   return static_cast<std::uint64_t>(view.silence / 1ms);
 }
 
-// Everybody who writes while all may.
+// While all write: may this one take writes, now or when it answers again?
+bool may_take_writes(const View& view, const Member& member) {
+  if (member.in || writes_while_out(member)) return true;
+  const PeerView* p = peer(view, member.id);
+  const bool shut = p != nullptr && p->record != nullptr && p->record->health == MysqlHealth::up && p->record->read_only;
+  return member.role != Role::witness && !shut;
+}
+
 void begin_one_writer(const View& view, Config& next) {
   next.one_writer = true;
   next.lease_ms = lease_wanted(view);
   const auto best = best_writer(view, next);
   if (best) name_writer(view, next, *best);
   for (const Member& member : next.members) {
-    if (member.in || writes_while_out(member)) note_old(view, next, member.id);
+    if (may_take_writes(view, member)) note_old(view, next, member.id);
   }
 }
 
@@ -107,6 +114,9 @@ bool closed(const View& view, const NodeId& id) {
 
 std::optional<NodeId> best_writer(const View& view, const Config& next) {
   const NodeId before = view.config->writer.nil() ? view.config->members.back().id : view.config->writer;
+  // One that stays in the ring gives all it has to whoever follows it as the writer.
+  const Member* stays = next.find(view.config->writer);
+  const bool compare = view.config->one_writer && (stays == nullptr || !stays->in);
   std::optional<NodeId> best;
   bool best_by_hand = false;
   for (const NodeId& id : downstream_order(*view.config, before)) {  // nearest downstream first: a tie is its
@@ -116,7 +126,7 @@ std::optional<NodeId> best_writer(const View& view, const Config& next) {
     if (best) {
       const NodeRecord mine = with_received(*peer(view, id)->record);
       const NodeRecord theirs = with_received(*peer(view, *best)->record);
-      const bool better = by_hand != best_by_hand ? best_by_hand : ahead_of(&mine, &theirs);
+      const bool better = by_hand != best_by_hand ? best_by_hand : compare && ahead_of(&mine, &theirs);
       if (!better) continue;
     }
     best = id;

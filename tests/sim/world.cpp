@@ -326,6 +326,7 @@ void World::check_two_writers() {
       continue;
     }
     if (!one_writer_ || excused(host) || excused(*writer)) return;
+    one_writer_ = false;  // said once, until there is one again
     return violation("C12: " + writer->name + " and " + host.name + " take writes");
   }
   one_writer_ = true;
