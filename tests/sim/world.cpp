@@ -299,7 +299,15 @@ void World::note_watching(Host& host) {
     return other.number != host.number && other.server->listening() && reaches(host, other, Net::databases) &&
            reaches(other, host, Net::databases);
   });
-  if (reached && host.server->listening() && !host.server->hung()) host.reached = now_;
+  if (!reached || !host.server->listening() || host.server->hung()) {
+    host.within_reach = false;
+    return;
+  }
+  if (!std::exchange(host.within_reach, true)) {
+    host.reached_before = host.reached;
+    host.reached_since = now_;
+  }
+  host.reached = now_;
 }
 
 // Nobody could have made it read_only in time, nor could anybody know: its agent went no earlier than about when the server
@@ -308,7 +316,8 @@ bool World::excused(const Host& host) const {
   const bool away = host.unwatched_since || now_ - host.watched_again <= kWatchedFor;
   if (!away) return false;
   const Time since = host.unwatched_since ? *host.unwatched_since : host.unwatched_last;
-  return since + kTogether >= host.reached;
+  const bool woke = now_ - host.reached_since <= kWatchedFor;  // it was out of reach until a moment ago
+  return since + kTogether >= (woke ? host.reached_before : host.reached);
 }
 
 // C12.

@@ -155,6 +155,9 @@ class World : private Surroundings {
     Time watched_again{0};
     Time unwatched_last{0};
     Time reached{0};
+    bool within_reach = false;
+    Time reached_since{0};
+    Time reached_before{0};  // when the time of being within reach before this one ended
   };
   struct Happening {
     Time at{0};
