@@ -96,7 +96,8 @@ constexpr Entry kEntries[] = {
     {"no_writer",
      {"applications can write nowhere", "bring a server of the ring back; it becomes the writer by itself"}},
     {"writer_unattended",
-     {"writes go on there, but if that host is cut off nobody can know that they have ended, so no other writer opens by "
+     {"writes go on there, but if that host is cut off nobody can know that they have ended, so no other writer opens "
+      "by "
       "itself",
       "start the agent there again; if its server is lost, too: `ringagent writer NODE --yes-the-old-one-is-down`"}},
     {"writer_waits",

@@ -128,9 +128,9 @@ class CommandLine {
                       [&w](Console c) { return order_command(w.agent, w.nodes, !w.no_wait, c); });
     order->add_option("nodes", w.nodes, "all nodes, each following the one before it")->required();
     order->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it is done");
-    auto* writer = add("writer", "move the one writer ([ring] writers = \"one\") to this node; no commit is lost",
-                       "writer db2",
-                       [&w](Console c) { return writer_command(w.agent, w.node, w.old_one_down, !w.no_wait, c); });
+    auto* writer =
+        add("writer", "move the one writer ([ring] writers = \"one\") to this node; no commit is lost", "writer db2",
+            [&w](Console c) { return writer_command(w.agent, w.node, w.old_one_down, !w.no_wait, c); });
     writer->add_option("node", w.node, "which node is to take the writes")->required();
     writer->add_flag("--yes-the-old-one-is-down", w.old_one_down,
                      "you have made sure that the old writer's server is down: nobody else can know");

@@ -200,7 +200,8 @@ std::string old_one_answers(const View& view) {
     if (member == nullptr || p == nullptr) continue;
     if (old.id == view.self || (agent_answers(*p) && !p->ping_unanswered))
       return "the agent of " + member->name + " answers: it says itself when its server takes no writes";
-    if (p->port == EdgeState::ok || p->looked_read_only) return "the server of " + member->name + " answers: it is not down";
+    if (p->port == EdgeState::ok || p->looked_read_only)
+      return "the server of " + member->name + " answers: it is not down";
   }
   return {};
 }
@@ -231,15 +232,16 @@ CommandStep writer(const Command& command, const View& view, const std::string& 
     if (const std::string why = old_one_answers(then); !why.empty()) return refuse(why);
     next.old_writers.clear();
   }
-  return propose(view, std::move(next), who,
-                 who + " asked for " + name + " as the writer" + (vouched ? ", and says that the old one is down" : ""));
+  return propose(
+      view, std::move(next), who,
+      who + " asked for " + name + " as the writer" + (vouched ? ", and says that the old one is down" : ""));
 }
 
 using Handler = CommandStep (*)(const Command&, const View&, const std::string&);
 const std::map<std::string, Handler>& handlers() {
-  static const std::map<std::string, Handler> all = {{"pause", pause}, {"resume", resume}, {"maintenance", maintenance},
-                                                     {"leave", leave}, {"remove", remove}, {"order", order},
-                                                     {"writer", writer}};
+  static const std::map<std::string, Handler> all = {
+      {"pause", pause}, {"resume", resume}, {"maintenance", maintenance}, {"leave", leave}, {"remove", remove},
+      {"order", order}, {"writer", writer}};
   return all;
 }
 

@@ -262,7 +262,8 @@ int writer_command(const AgentChoice& agent, const std::string& node, bool yes, 
       return "";
     }
     for (const auto& problem : json_read::list(status, "problems")) {
-      if (problem.is_object() && json_read::str(problem, "code") == "writer_waits") return json_read::str(problem, "text");
+      if (problem.is_object() && json_read::str(problem, "code") == "writer_waits")
+        return json_read::str(problem, "text");
     }
     const auto view = node_in(status, node);
     const auto read_only = view.find("read_only");

@@ -30,7 +30,8 @@ void check_present(const std::vector<std::string>& initial, const std::map<std::
     const NodeRecord& first = hellos.begin()->second.record;
     if (hello.record.one_writer != first.one_writer) {
       out.problems.push_back(name + " has [ring] writers = \"" + (hello.record.one_writer ? "one" : "all") + "\" and " +
-                             hellos.begin()->first + " \"" + (first.one_writer ? "one" : "all") + "\": make them equal");
+                             hellos.begin()->first + " \"" + (first.one_writer ? "one" : "all") +
+                             "\": make them equal");
     }
     if (hello.candidate.role == Role::witness) continue;
     if (hello.record.health != MysqlHealth::up) {

@@ -242,7 +242,8 @@ void Node::Impl::on_adopted(const Config& config) {
     if (forming) set_marker("checked", std::to_string(server_.started_unix_s()));
     set_marker("adopted", std::to_string(server_.started_unix_s()));
     // Who is out, or not the one writer, is read_only by its agent, the one that it was.
-    const bool closed = own_member() != nullptr && (!own_member()->in || (config.one_writer && config.writer != self()));
+    const bool closed =
+        own_member() != nullptr && (!own_member()->in || (config.one_writer && config.writer != self()));
     const bool ours = !forming && closed && server_.state()->read_only;
     set_marker("read_only", ours ? std::to_string(server_.started_unix_s()) : "");
   }

@@ -147,7 +147,7 @@ class Node::Impl {
     Time port_asked{0};
     bool port_open = false;  // a probe is under way
     bool answered_before = false;
-    Time told_at{0};  // its own record came from itself, new or not
+    Time told_at{0};               // its own record came from itself, new or not
     std::optional<Time> heard_at;  // any packet of its agent
     std::optional<ServerState> looked;
     std::string look_error;
@@ -304,7 +304,7 @@ class Node::Impl {
   Time tenure_learnt_{0};
   std::optional<Time> all_closed_since_;  // the old writers are known to take no writes
   Time ask_positions_due_{0};
-  std::string writer_waits_;       // why this writer has not begun yet
+  std::string writer_waits_;  // why this writer has not begun yet
   std::uint64_t closed_epoch_ = 0;
   std::optional<Time> lift_sent_;  // and not known to be over
 

@@ -182,7 +182,8 @@ View Node::Impl::view() const {
       continue;
     }
     p.liveness = swim_.liveness(member.id);
-    if (agent_answers(p) && (p.record == nullptr || p.record->one_writer != settings.one_writer)) v.writers_agree = false;
+    if (agent_answers(p) && (p.record == nullptr || p.record->one_writer != settings.one_writer))
+      v.writers_agree = false;
     const auto answer = swim_.last_answer(member.id);
     p.silent_for = answer ? now_ - *answer : kAges;
     p.ping_unanswered = !answer || swim_.unanswered_since(member.id, now_).has_value();

@@ -272,10 +272,10 @@ void Node::Impl::run_repair() {
   if (!has_server() || !server_.up()) return;
   const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
                                                               [](const auto& c) { return c.command.name == "pause"; });
-  const bool always = plan_.deed == Deed::stop_link ||
-                      (plan_.deed == Deed::set_read_only &&
-                       (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer)) ||
-                      (plan_.deed == Deed::lift_read_only && may_open());
+  const bool always =
+      plan_.deed == Deed::stop_link ||
+      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer)) ||
+      (plan_.deed == Deed::lift_read_only && may_open());
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
   RepairOut out;
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);

@@ -109,8 +109,8 @@ void Node::Impl::add_writer_problems(Snapshot& s) const {
   }
   if (!others.empty())
     add(s, "warning", "writers_differ", "",
-        std::string("[ring] writers is \"") + (settings.one_writer ? "one" : "all") + "\" at " + settings.name + " and \"" +
-            (settings.one_writer ? "all" : "one") + "\" at " + others + ": the ring goes on with \"" +
+        std::string("[ring] writers is \"") + (settings.one_writer ? "one" : "all") + "\" at " + settings.name +
+            " and \"" + (settings.one_writer ? "all" : "one") + "\" at " + others + ": the ring goes on with \"" +
             (head.one_writer ? "one" : "all") + "\" until all agree");
   if (!head.one_writer) return;
   if (head.writer.nil())
@@ -120,7 +120,8 @@ void Node::Impl::add_writer_problems(Snapshot& s) const {
   if (gone && head.find(head.writer)->in)
     add(s, "critical", "writer_unattended", name_of(head.writer),
         "the agent of the writer " + name_of(head.writer) +
-            " does not answer; as far as anybody can tell its server goes on, so no other writer is chosen by itself: start "
+            " does not answer; as far as anybody can tell its server goes on, so no other writer is chosen by itself: "
+            "start "
             "that agent, or let `ringagent writer NODE` choose another");
 }
 

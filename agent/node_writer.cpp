@@ -112,7 +112,8 @@ void Node::Impl::follow_tenure() {
   writer_waits_ = tenure_begun() ? "" : why_not_begun();
   if (!writer_waits_.empty() || tenure_begun()) return;
   set_marker("writer", tenure_);
-  log(LogLevel::info, settings.name + " is the one writer: nobody else takes writes, and all that was received is applied");
+  log(LogLevel::info,
+      settings.name + " is the one writer: nobody else takes writes, and all that was received is applied");
 }
 
 std::string Node::Impl::why_not_begun() {

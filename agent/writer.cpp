@@ -24,7 +24,8 @@ bool answers(const View& view, const NodeId& id) {
 // How long ago its server was last known to live; max() if nobody can say.
 Duration server_heard_for(const View& view, const NodeId& id) {
   Duration heard = Duration::max();
-  if (view.link_source == id && (view.link == LinkSays::alive || view.link == LinkSays::quiet)) heard = view.link_quiet_for;
+  if (view.link_source == id && (view.link == LinkSays::alive || view.link == LinkSays::quiet))
+    heard = view.link_quiet_for;
   for (const auto& [other, p] : view.peers) {
     if (other == id || other == view.self || p.record == nullptr) continue;
     for (const LinkFact& link : p.record->links) {
@@ -89,7 +90,8 @@ std::uint64_t lease_wanted(const View& view) {
 bool may_take_writes(const View& view, const Member& member) {
   if (member.in || writes_while_out(member)) return true;
   const PeerView* p = peer(view, member.id);
-  const bool shut = p != nullptr && p->record != nullptr && p->record->health == MysqlHealth::up && p->record->read_only;
+  const bool shut =
+      p != nullptr && p->record != nullptr && p->record->health == MysqlHealth::up && p->record->read_only;
   return member.role != Role::witness && !shut;
 }
 
@@ -212,7 +214,8 @@ std::string still_writing(const View& view, Duration learnt_for) {
     const std::string server = "the server of " + name;
     if (p != nullptr && answers(view, old.id)) {
       if (hangs)
-        return server + " hangs and may take a write when it wakes: end its process (kill -9), and this goes on by itself";
+        return server +
+               " hangs and may take a write when it wakes: end its process (kill -9), and this goes on by itself";
       return server + " is not known to be read_only yet";
     }
     const Duration heard_for = p == nullptr ? learnt_for : std::min(learnt_for, p->heard_for);
@@ -225,7 +228,8 @@ std::string still_writing(const View& view, Duration learnt_for) {
       return server + " takes writes and its agent does not answer: start the agent, or make that server read_only";
     }
     if (old.by_time && !hangs) continue;
-    return "nobody can tell whether " + server + " takes writes, for its agent " + (hangs ? "said that it hangs" : "was gone before it was") +
+    return "nobody can tell whether " + server + " takes writes, for its agent " +
+           (hangs ? "said that it hangs" : "was gone before it was") +
            ": once you know that it is down, run `ringagent writer " +
            (head.find(head.writer) != nullptr ? head.find(head.writer)->name : "NODE") + " --yes-the-old-one-is-down`";
   }

@@ -223,7 +223,8 @@ void read_writer(Reader& r, Config& config) {
 }
 
 std::optional<Error> wrong_writer(const Config& config) {
-  const bool said = !config.writer.nil() || config.writer_since != 0 || config.lease_ms != 0 || !config.old_writers.empty();
+  const bool said =
+      !config.writer.nil() || config.writer_since != 0 || config.lease_ms != 0 || !config.old_writers.empty();
   if (!config.one_writer) return said ? std::optional(Error{"all may write, so there is no writer"}) : std::nullopt;
   if (config.lease_ms == 0 || config.lease_ms > kLeaseMsMax)
     return Error{"the lease of the writer is 1 ms to " + std::to_string(kLeaseMsMax) + " ms"};

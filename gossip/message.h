@@ -150,9 +150,10 @@ struct NodeRecord {
   std::vector<std::string> keys;  // fingerprints of the gossip keys that it can read; the first is the one that it uses
 
   // [ring] writers = "one"; neither travels where both are at rest.
-  bool one_writer = false;         // its settings ask for it
-  std::uint64_t closed_epoch = 0;  // in this epoch, which names another writer, a look at its server that was begun when it
-                                   // was read_only already found it so: `executed` is all that it has written
+  bool one_writer = false;  // its settings ask for it
+  std::uint64_t closed_epoch =
+      0;  // in this epoch, which names another writer, a look at its server that was begun when it
+          // was read_only already found it so: `executed` is all that it has written
   bool operator==(const NodeRecord&) const = default;
 };
 
@@ -384,8 +385,9 @@ struct LeaseGrant {  // `granted`: it is my head, too, and I have given no vote 
   bool operator==(const LeaseGrant&) const = default;
 };
 
-using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
-                          Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, LeaseAsk, LeaseGrant>;
+using Body =
+    std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted, Reject,
+                 Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, LeaseAsk, LeaseGrant>;
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {

@@ -12,8 +12,8 @@ constexpr std::uint16_t kGossipPort = 7946;
 constexpr std::uint16_t kMysqlPort = 3306;
 constexpr Duration kWatch = 100ms;
 constexpr Duration kSoundFor = 5s;         // any evidence that is older has been refuted
-constexpr Duration kTogether = 2500ms;   // closer to each other nobody can tell which of two went first
-constexpr Duration kWatchedFor = 500ms;  // a look, and a statement
+constexpr Duration kTogether = 2500ms;     // closer to each other nobody can tell which of two went first
+constexpr Duration kWatchedFor = 500ms;    // a look, and a statement
 constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is tried again, and may have to back off
 
 std::string address_host(std::size_t number) {
@@ -810,7 +810,8 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   const auto up = source_of(head, member.id);
   const bool should_write = member.in && (!head.one_writer || head.writer == member.id);
   if (should_write && server.read_only()) return member.name + " is read_only" + told_of(member.name);
-  if (head.one_writer && !should_write && !server.read_only()) return member.name + " takes writes and is not the writer";
+  if (head.one_writer && !should_write && !server.read_only())
+    return member.name + " takes writes and is not the writer";
   if (!up) return {};
   if (!server.linked() || server.source() != head.find(*up)->mysql)
     return member.name + " does not follow " + head.find(*up)->name;

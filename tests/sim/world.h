@@ -80,7 +80,7 @@ class World : private Surroundings {
   void expect_two_generations() { checker_.expect_two_generations(); }
   void wipe_state(const std::string& name);                  // its state directory is lost; the agent must be dead
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
-  void set_writers(const std::string& name, bool one);  // in its config, which is read again
+  void set_writers(const std::string& name, bool one);       // in its config, which is read again
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});
 

@@ -108,7 +108,9 @@ TEST_CASE("api: a command travels to the loop and its reply back") {
 
 TEST_CASE("api: a refusal is an outcome, not a fault; leaving never reaches the loop") {
   Agent agent;
-  REQUIRE(agent.start([&](const Command& command) { agent.api->reply({command.id, false, "no ring has been formed yet"}); }));
+  REQUIRE(agent.start([&](const Command& command) {
+    agent.api->reply({command.id, false, "no ring has been formed yet"});
+  }));
   const auto refused = ApiClient(agent.socket).command("resume", {});
   REQUIRE(refused);
   CHECK_FALSE(refused->ok);

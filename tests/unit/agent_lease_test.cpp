@@ -1,6 +1,6 @@
-#include "agent/lease.h"
-
 #include <doctest/doctest.h>
+
+#include "agent/lease.h"
 
 using namespace ringagent;
 

@@ -1,11 +1,10 @@
-#include "agent/writer.h"
-
 #include <doctest/doctest.h>
 
 #include <map>
 
 #include "agent/command.h"
 #include "agent/evidence.h"
+#include "agent/writer.h"
 
 using namespace ringagent;
 
