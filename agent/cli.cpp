@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <map>
 #include <ostream>
@@ -13,9 +12,6 @@
 
 namespace ringagent {
 namespace {
-
-// Named in contract.md, but not built yet.
-constexpr std::array kLater = {"writer"};
 
 // What the command line said.
 struct Words {
@@ -39,6 +35,7 @@ struct Words {
   std::string fingerprint;
   bool key_force = false;
   StrandedOptions stranded;
+  bool old_one_down = false;
 };
 
 using Action = std::function<int(Console)>;
@@ -204,6 +201,13 @@ class CommandLine {
                       [&w](Console c) { return order_command(w.agent, w.nodes, !w.no_wait, c); });
     order->add_option("nodes", w.nodes, "all nodes, each following the one before it")->required();
     order->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it is done");
+    auto* writer =
+        add("writer", "move the one writer ([ring] writers = \"one\") to this node; no commit is lost", "writer db2",
+            [&w](Console c) { return writer_command(w.agent, w.node, w.old_one_down, !w.no_wait, c); });
+    writer->add_option("node", w.node, "which node is to take the writes")->required();
+    writer->add_flag("--yes-the-old-one-is-down", w.old_one_down,
+                     "you have made sure that the old writer's server is down: nobody else can know");
+    writer->add_flag("--no-wait", w.no_wait, "return when it is decided, not when it takes writes");
     auto* force = add("force-quorum", "the majority is lost for good: the survivors go on without it",
                       "force-quorum --lost db1 db2 --yes-i-verified-they-are-down",
                       [&w](Console c) { return force_quorum_command(w.agent, w.force, c); });
@@ -305,9 +309,6 @@ class CommandLine {
     const std::string known = CommandLine::known(app_);
     if (first.empty() && none) return "which command? There are: " + known;
     if (first.empty()) return std::string(error.what()) + " (see ringagent --help)";
-    if (std::find(kLater.begin(), kLater.end(), first) != kLater.end()) {
-      return "the command `" + first + "` comes in a later version; there are: " + known;
-    }
     if (actions_.find(first) == actions_.end()) return "there is no command `" + first + "`; there are: " + known;
     const CLI::App& command = *app_.get_subcommand(first);
     const std::string parts = CommandLine::known(command);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "agent/evidence.h"
+#include "agent/writer.h"
 
 namespace ringagent {
 namespace {
@@ -243,12 +244,56 @@ CommandStep stranded(const Command& command, const View& view, const std::string
       who + " decided that the " + std::to_string(count) + " transactions stranded on " + name + " are replayed");
 }
 
+// What a person vouches for must not be plainly untrue.
+std::string old_one_answers(const View& view) {
+  for (const OldWriter& old : view.config->old_writers) {
+    const Member* member = view.config->find(old.id);
+    const PeerView* p = peer(view, old.id);
+    if (member == nullptr || p == nullptr) continue;
+    if (old.id == view.self || (agent_answers(*p) && !p->ping_unanswered))
+      return "the agent of " + member->name + " answers: it says itself when its server takes no writes";
+    if (p->port == EdgeState::ok || p->looked_read_only)
+      return "the server of " + member->name + " answers: it is not down";
+  }
+  return {};
+}
+
+CommandStep writer(const Command& command, const View& view, const std::string& who) {
+  const Config& head = *view.config;
+  const std::string name = argument(command, "node");
+  const Member* member = head.find(std::string_view(name));
+  if (!head.one_writer)
+    return refuse("all nodes take writes here: set [ring] writers = \"one\" on all of them, and reload their agents");
+  if (member == nullptr) return no_member(head, name);
+  if (!member->in) return refuse(name + " is not in the ring: the writer is");
+  if (member->absence != Absence::none)
+    return refuse(name + " is to be absent (" + to_string(member->absence) + "): choose another");
+  const bool vouched = !argument(command, "yes").empty();
+  Config next = head;
+  next.epoch = head.epoch + 1;
+  if (head.writer != member->id) {
+    if (!usable(view, member->id)) return refuse(name + " is not well: its server or its agent does not answer");
+    name_writer(view, next, member->id);
+  } else if (!vouched || head.old_writers.empty()) {
+    return done(name + " is the writer");
+  }
+  if (vouched) {
+    Config old = next;
+    View then = view;
+    then.config = &old;
+    if (const std::string why = old_one_answers(then); !why.empty()) return refuse(why);
+    next.old_writers.clear();
+  }
+  return propose(
+      view, std::move(next), who,
+      who + " asked for " + name + " as the writer" + (vouched ? ", and says that the old one is down" : ""));
+}
+
 using Handler = CommandStep (*)(const Command&, const View&, const std::string&);
 const std::map<std::string, Handler>& handlers() {
   static const std::map<std::string, Handler> all = {
-      {"pause", pause},   {"resume", resume}, {"maintenance", maintenance}, {"leave", leave},
-      {"remove", remove}, {"order", order},   {"reseed", reseed},           {"copied", copied},
-      {"stranded", stranded}};
+      {"pause", pause}, {"resume", resume}, {"maintenance", maintenance}, {"leave", leave},       {"remove", remove},
+      {"order", order}, {"reseed", reseed}, {"copied", copied},           {"stranded", stranded}, {"writer", writer}};
   return all;
 }
 

@@ -14,7 +14,7 @@
 // refused, with what would be right). In between it has one config to propose.
 //
 // Commands and their arguments: pause [for_ms, reason], resume, maintenance node on|off [for_ms, reason], leave, remove
-// node, order node node ..., stranded node action replay, reseed, copied (both about this node). Pure.
+// node, order node node ..., stranded node action replay, reseed, copied (both about this node), writer node [yes]. Pure.
 namespace ringagent {
 
 struct CommandStep {

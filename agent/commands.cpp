@@ -195,6 +195,30 @@ int order_command(const AgentChoice& agent, const std::vector<std::string>& node
   });
 }
 
+int writer_command(const AgentChoice& agent, const std::string& node, bool yes, bool wait, Console console) {
+  std::vector<std::pair<std::string, std::string>> arguments = {{"node", node}};
+  if (yes) arguments.emplace_back("yes", "1");
+  const int code = run_agent_command(agent, "writer", arguments, console);
+  if (code != kExitOk || !wait) return code;
+  return watch_until(agent, console, [&](const json_read::Json& status) -> std::string {
+    const std::string writer = json_read::str(status, "writer");
+    if (writer != node) {
+      console.out << "meanwhile " << (writer.empty() ? "nobody" : writer) << " is the writer\n";
+      return "";
+    }
+    for (const auto& problem : json_read::list(status, "problems")) {
+      if (problem.is_object() && json_read::str(problem, "code") == "writer_waits")
+        return json_read::str(problem, "text");
+    }
+    const auto view = node_in(status, node);
+    const auto read_only = view.find("read_only");
+    if (read_only == view.end() || !read_only->is_boolean() || read_only->get<bool>())
+      return node + " is to be the writer and does not take writes yet";
+    console.out << node << " takes the writes\n";
+    return "";
+  });
+}
+
 int force_quorum_command(const AgentChoice& agent, const ForceOptions& o, Console console) {
   if (o.yield) return run_agent_command(agent, "force-quorum", {{"yield", "1"}}, console);
   std::vector<std::pair<std::string, std::string>> arguments;

@@ -50,6 +50,8 @@ int maintenance_command(const AgentChoice& agent, const MaintenanceOptions& opti
 int leave_command(const AgentChoice& agent, bool wait, Console console);
 int remove_command(const AgentChoice& agent, const std::string& node, Console console);
 int order_command(const AgentChoice& agent, const std::vector<std::string>& nodes, bool wait, Console console);
+// `yes`: a person has made sure that the old one is down.
+int writer_command(const AgentChoice& agent, const std::string& node, bool yes, bool wait, Console console);
 struct ForceOptions {
   std::vector<std::string> lost;
   bool yes = false;

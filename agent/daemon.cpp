@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <iostream>
 #include <tuple>
 
@@ -45,7 +46,9 @@ void start_timer(uv_timer_t* timer, uv_timer_cb callback, Duration after, Durati
 }  // namespace
 
 Time Daemon::now() {
-  return std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(uv_hrtime()));
+  timespec at{};
+  ::clock_gettime(CLOCK_BOOTTIME, &at);  // cannot fail: the clock exists wherever this was built for
+  return std::chrono::seconds(at.tv_sec) + std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(at.tv_nsec));
 }
 
 Daemon::Daemon(Settings settings, std::string config_path)

@@ -27,6 +27,12 @@ void check_present(const std::vector<std::string>& initial, const std::map<std::
       out.problems.push_back(name + " has another [ring] initial list: " + joined(hello.initial) +
                              "; here it is: " + joined(initial) + "; make them equal");
     }
+    const NodeRecord& first = hellos.begin()->second.record;
+    if (hello.record.one_writer != first.one_writer) {
+      out.problems.push_back(name + " has [ring] writers = \"" + (hello.record.one_writer ? "one" : "all") + "\" and " +
+                             hellos.begin()->first + " \"" + (first.one_writer ? "one" : "all") +
+                             "\": make them equal");
+    }
     if (hello.candidate.role == Role::witness) continue;
     if (hello.record.health != MysqlHealth::up) {
       out.problems.push_back("waiting for " + name + ": its MySQL is " + to_string(hello.record.health) +

@@ -81,6 +81,11 @@ void about_the_ring(Page& page, const Snapshot& s, double age_s) {
   page.single("ringagent_quorum_reachable", "Voters that can be reached, this node included.",
               static_cast<double>(s.quorum_reachable));
   page.single("ringagent_ring_nodes", "Nodes in the ring now.", static_cast<double>(s.ring.size()));
+  page.single("ringagent_one_writer", "1 if the ring has one writer ([ring] writers).", truth(s.one_writer));
+  page.gauge("ringagent_node_is_writer", "With one writer: 1 for the member that it is.");
+  for (const auto& node : s.nodes) {
+    if (s.one_writer) page.sample({{"member", node.name}}, truth(node.name == s.writer));
+  }
   page.gauge("ringagent_problems", "Problems by severity; their words are in /status.");
   for (const char* severity : {"warning", "critical"}) {
     double count = 0;

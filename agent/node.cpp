@@ -60,7 +60,9 @@ Node::Impl::Impl(NodeSettings s, const DurableState& state, std::uint64_t seed, 
       now_(now),
       up_since_(now),
       key_book_(std::exchange(settings.key_book, {})),
-      key_ring_(ring_of(key_book_, settings.key_file)) {
+      key_ring_(ring_of(key_book_, settings.key_file)),
+      lease_(state.boot),
+      born_(now) {
   chain.unconfirm(now);
   if (chain.head() != nullptr) {
     Effects ignored;
@@ -105,12 +107,15 @@ void Node::Impl::settle_step() {
     }
     watch_quorum();
     watch_clones();
+    keep_lease();
   }
   if (server_.tick(now_)) log(LogLevel::warning, "this MySQL hangs: " + server_.why());
   if (Seen& own = seen_[self()]; own.health != server_.health()) own.health = server_.health(), own.health_since = now_;
   note_start();
   lint();
   check_start();
+  follow_tenure();
+  note_closed();
   plan_repair();
   note_starving();
   follow_way_back();
@@ -229,6 +234,7 @@ void Node::Impl::on_adopted(const Config& config) {
   adopted_at_ = now_;
   objection_backoff_ = Duration{0};
   objection_until_ = now_;
+  denied_since_.reset();
   votes_differ_since_.reset();
   const Member* me = config.find(self());
   const bool copying = me != nullptr && !me->in && me->absence == Absence::copying;
@@ -246,8 +252,10 @@ void Node::Impl::on_adopted(const Config& config) {
     start_checked_ = forming;
     if (forming) set_marker("checked", std::to_string(server_.started_unix_s()));
     set_marker("adopted", std::to_string(server_.started_unix_s()));
-    // Who is out is read_only by its agent, the one that it was.
-    const bool ours = !forming && own_member() != nullptr && !own_member()->in && server_.state()->read_only;
+    // Who is out, or not the one writer, is read_only by its agent, the one that it was.
+    const bool closed =
+        own_member() != nullptr && (!own_member()->in || (config.one_writer && config.writer != self()));
+    const bool ours = !forming && closed && server_.state()->read_only;
     set_marker("read_only", ours ? std::to_string(server_.started_unix_s()) : "");
   }
   HistoryEntry entry;
@@ -323,6 +331,7 @@ void Node::Impl::handle(const Packet& packet) {
   if (!member || packet.by_name) return;
 
   note_life(packet);
+  seen_[packet.from].heard_at = now_;
   const Body& body = packet.message.body;
   auto& send_to = fx_->send;
   if (const auto* m = std::get_if<Ping>(&body)) {
@@ -370,6 +379,10 @@ void Node::Impl::handle(const Packet& packet) {
     on_canvass_answer(packet.from, *ca);
   } else if (const auto* book = std::get_if<KeyBook>(&body)) {
     hear_of_keys(*book);
+  } else if (const auto* la = std::get_if<LeaseAsk>(&body)) {
+    on_lease_ask(packet.from, *la);
+  } else if (const auto* lg = std::get_if<LeaseGrant>(&body)) {
+    on_lease_answer(packet.from, *lg);
   }
 }
 
@@ -487,7 +500,7 @@ void Node::Impl::handle(const LoopLagged& lagged) {
 Time Node::Impl::next_due() const {
   if (leaving_) return Time::max();
   Time due = now_ + kIdleTick;
-  due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(now_), ring_due_});
+  due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(now_), lease_.next_due(now_), ring_due_});
   if (!key_commands_.empty() || !key_news_due_.empty()) due = std::min(due, keys_due_);
   if (!server_.poll_open() && settings.role != Role::witness) due = std::min(due, poll_due_);
   if (chain.head() != nullptr)

@@ -42,6 +42,7 @@ struct NodeSettings {
   std::uint64_t fingerprint = 0;  // of the settings that must be equal on every node
   KeyRing key_file;               // what [gossip] key_file holds
   KeyBook key_book;               // what `ringagent key` has made of it, as it was kept; counts at the start only
+  bool one_writer = false;        // [ring] writers
 
   Duration silence{2'500'000};
   Duration hung_after{3'000'000};

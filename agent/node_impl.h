@@ -10,6 +10,7 @@
 
 #include "agent/command.h"
 #include "agent/formation.h"
+#include "agent/lease.h"
 #include "agent/local_server.h"
 #include "agent/node.h"
 #include "agent/policy.h"
@@ -26,6 +27,7 @@
 //   node_force.cpp   a forced quorum
 //   node_keys.cpp    the gossip keys: what the others are told, commands
 //   node_server.cpp  the own server: start check, way back, reconcile and repair, the own record
+//   node_writer.cpp  the one writer: lease, beginning and end of a tenure
 //   node_status.cpp  the snapshot
 namespace ringagent {
 
@@ -155,7 +157,22 @@ class Node::Impl {
   std::string start_name() const;
   void set_marker(const std::string& key, const std::string& value);
 
+  // ---- node_writer.cpp
+  bool is_writer() const;
+  void keep_lease();
+  void on_lease_ask(const NodeId& from, const LeaseAsk& ask);
+  void on_lease_answer(const NodeId& from, const LeaseGrant& answer);
+  std::string tenure() const;
+  bool tenure_begun() const;
+  bool may_write() const;
+  bool may_open() const;
+  void follow_tenure();
+  std::string why_not_begun();
+  bool positions_told();
+  void note_closed();
+
   // ---- node_status.cpp
+  void add_writer_problems(Snapshot& snapshot) const;
   NodeView node_view(const Member& member, Time now) const;
   void add_problems(Snapshot& snapshot, Time now) const;
   std::string until_when(const Member& member, const NodeId& id, Time now) const;
@@ -167,7 +184,8 @@ class Node::Impl {
     Time port_asked{0};
     bool port_open = false;  // a probe is under way
     bool answered_before = false;
-    Time told_at{0};  // its own record came from itself, new or not
+    Time told_at{0};               // its own record came from itself, new or not
+    std::optional<Time> heard_at;  // any packet of its agent
     std::optional<ServerState> looked;
     std::string look_error;
     Time looked_at{0};
@@ -339,6 +357,18 @@ class Node::Impl {
   std::uint64_t repoints_ = 0;
   std::uint64_t epochs_ = 0;
   std::string last_log_;
+
+  // One writer.
+  Lease lease_;
+  Time born_{0};
+  std::optional<Time> denied_since_;  // a voter has refused the lease, and no majority has granted it since
+  std::string tenure_;                // as the writer
+  Time tenure_learnt_{0};
+  std::optional<Time> all_closed_since_;  // the old writers are known to take no writes
+  Time ask_positions_due_{0};
+  std::string writer_waits_;  // why this writer has not begun yet
+  std::uint64_t closed_epoch_ = 0;
+  std::optional<Time> lift_sent_;  // and not known to be over
 
   // For lag: when this agent learnt that an origin had come so far. Newest last, bounded.
   struct Milestone {

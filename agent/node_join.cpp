@@ -48,6 +48,7 @@ void Node::Impl::say_hello() {
   }
   const Hello hello = own_hello();
   chain.set_candidate(hello.candidate);
+  chain.set_lease(settings.one_writer ? static_cast<std::uint64_t>(settings.silence / 1ms) : 0);
   hellos_[settings.name] = {hello, now_, settings.gossip};
   for (const Address& peer : joins ? founding_->at : settings.peers) {
     if (peer == settings.gossip) continue;

@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "agent/evidence.h"
 #include "agent/node_impl.h"
+#include "agent/writer.h"
 
 // The part of Node that changes the ring: campaigns, canvasses, commands.
 namespace ringagent {
@@ -15,6 +17,7 @@ constexpr Duration kJudgeLimit = 1200ms;      // a voter that must ask a port fi
 constexpr Duration kPingLimit = 250ms;
 constexpr Duration kObjectionMax = 10s;
 constexpr Duration kCommandLimit = 5s;
+constexpr Duration kLookFresh = 3s;
 constexpr Duration kLookPeriod = 600s;  // to know that a port did answer once; each is a login
 constexpr Duration kLookRetry = 5s;     // where the last one failed
 constexpr Duration kAges = Duration::max() / 4;
@@ -55,6 +58,8 @@ View Node::Impl::view() const {
   for (const auto& [id, absent] : absent_since_) v.absent_for[id] = now_ - absent.since;
   v.rerouted_for = rerouted_at_ ? now_ - *rerouted_at_ : kAges;
   v.bypass_stuck = settings.bypass_stuck;
+  v.one_writer = settings.one_writer;
+  v.writers_agree = true;
   for (const Member& member : v.config->members) {
     if (server_.link() != nullptr && server_.link()->source == member.mysql) v.link_source = member.id;
     PeerView p;
@@ -66,6 +71,8 @@ View Node::Impl::view() const {
       continue;
     }
     p.liveness = swim_.liveness(member.id);
+    if (agent_answers(p) && (p.record == nullptr || p.record->one_writer != settings.one_writer))
+      v.writers_agree = false;
     const auto answer = swim_.last_answer(member.id);
     p.silent_for = answer ? now_ - *answer : kAges;
     p.ping_unanswered = !answer || swim_.unanswered_since(member.id, now_).has_value();
@@ -78,6 +85,9 @@ View Node::Impl::view() const {
       const bool fresh = !seen->second.port_open && now_ - seen->second.port_at <= kPortFresh;
       if (waits || fresh) p.port = seen->second.port;
       p.port_answered_before = seen->second.answered_before;
+      if (seen->second.heard_at) p.heard_for = now_ - *seen->second.heard_at;
+      if (seen->second.looked && now_ - seen->second.looked_at <= kLookFresh)
+        p.looked_read_only = seen->second.looked->read_only;
     }
     v.peers.emplace(member.id, p);
   }
@@ -252,6 +262,7 @@ void Node::Impl::judge_canvass() {
   std::vector<NodeId> answered;
   for (const auto& [id, answer] : c.answers) answered.push_back(id);
   if (!names_self(c.wish.items, Evidence::votes)) assign_wish_votes(v, answered, c.wish);
+  settle_writer(v, c.wish.next);
   ChainOut out = chain_out();
   chain.propose(c.wish.next, now_, out);
   campaign_.reset();
@@ -356,7 +367,8 @@ void Node::Impl::run_commands() {
       if (pending.command.id != 0) fx_->replies.push_back({pending.command.id, ok, std::move(text)});
       commands_.pop_front();
     };
-    CommandStep step = command_step(pending.command, view(), settings.name);
+    const View v = view();
+    CommandStep step = command_step(pending.command, v, settings.name);
     if (step.over) {
       answer(step.ok, std::move(step.text));
       continue;
@@ -367,6 +379,7 @@ void Node::Impl::run_commands() {
     }
     ring_due_ = std::min(ring_due_, now_ + 50ms);
     if (chain.proposing() || !chain.confirmed()) return;
+    settle_writer(v, *step.next);
     ChainOut out = chain_out();
     chain.propose(std::move(*step.next), now_, out);
     take(std::move(out));

@@ -76,6 +76,8 @@ void Node::Impl::note_start() {
   catch_up_target_.clear();
   repair_.link_unverified();
   sealed_since_start_ = false;
+  lease_.drop();  // what was asked for an earlier start opens no other
+  lift_sent_.reset();
   read_only_since_.reset();
   drain_target_.reset();
   accusers_.clear();
@@ -95,6 +97,7 @@ void Node::Impl::note_start() {
 
 // From now on clients write: the position at the start says nothing any more.
 void Node::Impl::lifted_read_only() {
+  lift_sent_.reset();
   set_marker("read_only", "");
   sealed_since_start_ = false;
 }
@@ -212,6 +215,8 @@ Situation Node::Impl::situation() const {
   s.read_only_is_ours = same_start(chain.marker("read_only"));
   s.link_verified = repair_.link_verified();
   s.fence_without_quorum = fence_without_quorum();
+  s.may_write = may_write();
+  s.may_open = may_open();
   s.link_settings = {settings.replication_user,
                      settings.replication_password,
                      tls_of(settings.replication_tls),
@@ -268,13 +273,15 @@ void Node::Impl::run_repair() {
   if (!has_server() || !server_.up()) return;
   const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
                                                               [](const auto& c) { return c.command.name == "pause"; });
-  const bool always = plan_.deed == Deed::stop_link ||
-                      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum()));
+  const bool always =
+      plan_.deed == Deed::stop_link ||
+      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer)) ||
+      (plan_.deed == Deed::lift_read_only && may_open());
   const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
   RepairOut out;
   repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
   if (out.intent) set_marker("link", out.intent->text());
-  if (out.lifts_read_only) sealed_since_start_ = false;
+  if (out.lifts_read_only) sealed_since_start_ = false, lift_sent_ = now_;
   if (out.makes_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
   if (out.lifted_read_only) lifted_read_only();
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
@@ -461,6 +468,7 @@ NodeRecord Node::Impl::own_record() const {
   r.leaving = leaving_;
   r.head = chain.head_id();
   r.config_fingerprint = settings.fingerprint;
+  r.one_writer = settings.one_writer;
   r.mysql = settings.mysql;
   r.gossip = settings.gossip;
   r.keys = key_names(key_ring_);
@@ -504,6 +512,8 @@ NodeRecord Node::Impl::own_record() const {
       r.blocked = copy_waits_for_.empty() ? "" : "its data is not replaced yet: " + copy_waits_for_;
     else if (phase_ != Phase::refused && phase_ != Phase::checking && !start_checked_)
       r.blocked.clear();
+    if (r.blocked.empty()) r.blocked = writer_waits_;
+    r.closed_epoch = closed_epoch_;
     r.foreign = foreign_;
     r.acted_epoch = acted_epoch_;
     r.phase = phase_;

@@ -106,6 +106,33 @@ std::string Node::Impl::until_when(const Member& member, const NodeId& id, Time 
   return out + " for another " + seconds(std::max(left, Duration{0}));
 }
 
+void Node::Impl::add_writer_problems(Snapshot& s) const {
+  const Config& head = *chain.head();
+  std::string others;
+  for (const Member& member : head.members) {
+    const NodeRecord* record = facts_.find(member.id);
+    const bool answers = member.id == self() || swim_.liveness(member.id) == Liveness::alive;
+    if (answers && record != nullptr && record->one_writer != settings.one_writer)
+      others += (others.empty() ? "" : ", ") + member.name;
+  }
+  if (!others.empty())
+    add(s, "warning", "writers_differ", "",
+        std::string("[ring] writers is \"") + (settings.one_writer ? "one" : "all") + "\" at " + settings.name +
+            " and \"" + (settings.one_writer ? "all" : "one") + "\" at " + others + ": the ring goes on with \"" +
+            (head.one_writer ? "one" : "all") + "\" until all agree");
+  if (!head.one_writer) return;
+  if (head.writer.nil())
+    return add(s, "critical", "no_writer", "", "there is no writer: no server of the ring is well enough to be it");
+  const Liveness liveness = head.writer == self() ? Liveness::alive : swim_.liveness(head.writer);
+  const bool gone = liveness == Liveness::dead || liveness == Liveness::left;
+  if (gone && head.find(head.writer)->in)
+    add(s, "critical", "writer_unattended", name_of(head.writer),
+        "the agent of the writer " + name_of(head.writer) +
+            " does not answer; as far as anybody can tell its server goes on, so no other writer is chosen by itself: "
+            "start "
+            "that agent, or let `ringagent writer NODE` choose another");
+}
+
 void Node::Impl::add_problems(Snapshot& s, Time now) const {
   const Config& head = *chain.head();
   if (own_member() == nullptr)
@@ -135,6 +162,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
             " voters answer, " + std::to_string(s.quorum_needed) +
             " are needed; nothing is changed until then. Bring back the agent of any of: " + missing);
   }
+  add_writer_problems(s);
   if (s.paused) add(s, "warning", "paused", "", s.paused_why + "; `ringagent resume` ends it");
   for (const NodeView& v : s.nodes) {
     const NodeId id = head.find(v.name)->id;
@@ -197,7 +225,8 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       }
     }
     if (v.mysql != "up") continue;
-    if (v.in && v.phase == "none" && record->read_only && !record->read_only_by_agent &&
+    const bool should_write = !head.one_writer || head.writer == id;
+    if (v.in && should_write && v.phase == "none" && record->read_only && !record->read_only_by_agent &&
         record->acted_epoch == head.epoch)
       add(s, "warning", "read_only", v.name,
           v.name +
@@ -205,7 +234,10 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
               "there, "
               "if nobody wants it");
     if (!v.foreign.empty()) add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign);
-    if (!v.blocked.empty() && record->unsafe.empty()) {
+    const bool waits = head.one_writer && head.writer == id && !v.blocked.empty() && v.in;
+    if (waits) {
+      add(s, "critical", "writer_waits", v.name, v.name + " is to be the writer and waits: " + v.blocked);
+    } else if (!v.blocked.empty() && record->unsafe.empty()) {
       const bool reseed = v.blocked.starts_with("needs reseed");
       add(s, v.in || reseed ? "critical" : "warning", reseed ? "needs_reseed" : "blocked", v.name,
           v.name + ": " + v.blocked);
@@ -277,6 +309,8 @@ Snapshot Node::Impl::snapshot(Time now) const {
   }
   s.quorum_needed = majority(head);
   s.quorum_held = s.quorum_reachable >= s.quorum_needed;
+  s.one_writer = head.one_writer;
+  if (!head.writer.nil()) s.writer = name_of(head.writer);
   s.paused = head.paused.on;
   if (s.paused)
     s.paused_why = "paused by " + head.paused.by + (head.paused.reason.empty() ? "" : ": " + head.paused.reason);
@@ -292,7 +326,7 @@ Snapshot Node::Impl::snapshot(Time now) const {
   const Member* me = own_member();
   s.self_in = me != nullptr && me->in;
   const bool read_only = server_.state() && server_.state()->read_only;
-  s.self_writable = s.self_in && s.self_up && !read_only;
+  s.self_writable = s.self_in && s.self_up && !read_only && (!head.one_writer || may_write());
   if (me != nullptr) {
     if (const auto up = upstream(head, self())) s.self_lag_ms = lag_of(self(), *up, now);
   }
@@ -302,6 +336,12 @@ Snapshot Node::Impl::snapshot(Time now) const {
   else if (!s.self_up)
     s.self_why =
         std::string("MySQL is ") + to_string(server_.health()) + (server_.why().empty() ? "" : ": " + server_.why());
+  else if (head.one_writer && !is_writer())
+    s.self_why = s.writer.empty() ? "there is no writer" : "not the writer: " + s.writer + " is";
+  else if (!writer_waits_.empty())
+    s.self_why = "the writer waits: " + writer_waits_;
+  else if (head.one_writer && !may_write())
+    s.self_why = "the writer has no lease: no majority of the voters answers";
   else if (read_only)
     s.self_why = "MySQL is read_only";
   for (const Statement& statement : plan_.statements) s.plan.push_back(statement.shown);

@@ -7,6 +7,7 @@
 #include "agent/evidence.h"
 #include "agent/joining.h"
 #include "agent/positions.h"
+#include "agent/writer.h"
 #include "gossip/chain.h"
 
 namespace ringagent {
@@ -342,6 +343,15 @@ std::optional<Wish> wish_joined(const View& view) {
   return std::nullopt;
 }
 
+std::optional<Wish> wish_writer(const View& view) {
+  auto step = writer_step(view);
+  if (!step) return std::nullopt;
+  Wish wish = make_wish(view, std::move(step->next), {step->item});
+  wish.next.reason = std::move(step->reason);
+  wish.rank = rank(view, view.config->members.front().id, {});
+  return wish;
+}
+
 std::optional<Wish> wish_votes(const View& view) {
   if (view.votes_differ_for < std::min(kVotesDiffer, kVotesDifferUrgent)) return std::nullopt;
   Config next = next_epoch(*view.config);
@@ -468,6 +478,7 @@ Decision decide(const View& view) {
   out.wish = wish_removal(view, removals);
   if (!out.wish) out.wish = wish_replacement(view);
   if (!out.wish) out.wish = wish_joined(view);
+  if (!out.wish) out.wish = wish_writer(view);
   if (!out.wish) out.wish = wish_planned(view);
   if (!out.wish) out.wish = wish_return(view);
   if (!out.wish) out.wish = wish_way_around(view);
@@ -510,6 +521,7 @@ std::optional<Config> forced_config(const View& view, const std::vector<NodeId>&
     next.find(*saviour)->in = true;
   }
   call_off_absences(next);
+  settle_writer(view, next);
   next.proposer = name_of(*view.config, view.self);
   next.reason = next.proposer + " forced the quorum" + (names.empty() ? "" : " without " + names);
   next.evidence_class = to_string(Evidence::forced);
@@ -635,6 +647,9 @@ Judgement judge(const View& view, const CanvassItem& item) {
     }
     case Evidence::command:
       return {Opinion::concur, "", false};
+    case Evidence::writer:
+      if (writer_step(view)) return {Opinion::concur, "", false};
+      return {Opinion::object, "I see no need for another writer", false};
     default:
       return {Opinion::abstain, "this version does not know that reason", false};
   }

@@ -29,15 +29,17 @@ enum class LinkSays : std::uint8_t {
 
 // What this agent knows of one member (itself included).
 struct PeerView {
-  Liveness liveness = Liveness::dead;   // by gossip; only `dead` and `left` need confirmation by `silent_for`
-  Duration silent_for{0};               // since it last answered a ping of mine; max() if never
-  bool ping_unanswered = false;         // the newest ping has waited for 200 ms or more
-  const NodeRecord* record = nullptr;   // its newest own record, none if never seen
-  Duration record_age{0};               // since that record was received
-  Duration health_age{0};               // since its record first said what it says of its server's health
-  EdgeState port = EdgeState::unknown;  // my own probe of its MySQL port, if younger than a second
-  bool port_answered_before = false;    // since my start, it did answer me once
-  bool lives_twice = false;             // another agent goes on under its id
+  Liveness liveness = Liveness::dead;    // by gossip; only `dead` and `left` need confirmation by `silent_for`
+  Duration silent_for{0};                // since it last answered a ping of mine; max() if never
+  bool ping_unanswered = false;          // the newest ping has waited for 200 ms or more
+  const NodeRecord* record = nullptr;    // its newest own record, none if never seen
+  Duration record_age{0};                // since that record was received
+  Duration health_age{0};                // since its record first said what it says of its server's health
+  EdgeState port = EdgeState::unknown;   // my own probe of its MySQL port, if younger than a second
+  bool port_answered_before = false;     // since my start, it did answer me once
+  bool lives_twice = false;              // another agent goes on under its id
+  Duration heard_for{Duration::max()};   // since its agent last sent me anything
+  std::optional<bool> looked_read_only;  // a login at its server, not older than kLookFresh, has shown whether it is
 };
 
 struct View {
@@ -64,6 +66,8 @@ struct View {
   bool replay_stranded = true;
   Duration replay_max_age{0};
   bool bypass_stuck = false;
+  bool one_writer = false;     // my own settings ask for it
+  bool writers_agree = false;  // so do those of all whose agents answer
 };
 
 // What should be decided next, and why; or when to look again.

@@ -193,9 +193,18 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
 // An out node takes no writes, nor one that is being drained; an unsafe or unchecked one never does.
 bool wants_read_only(const Situation& s, const Member& self) {
   if (is_copied_onto(self)) return true;
+  if (s.config->one_writer && !s.may_write) return true;
   if (!s.unsafe.empty() || s.fence_without_quorum) return true;
   if (!s.start_checked) return !s.adopted;
   return self.in ? self.absence != Absence::none : !writes_while_out(self);
+}
+
+std::string why_read_only(const Situation& s, const Member& self) {
+  if (!s.unsafe.empty()) return s.unsafe;
+  if (!s.config->one_writer || s.may_write || !self.in) return "out of the ring: no writes";
+  if (s.config->writer == s.self) return "the one writer, but it has no lease or must wait for another: no writes";
+  const Member* writer = s.config->find(s.config->writer);
+  return writer == nullptr ? "there is no writer: no writes" : writer->name + " is the one writer: no writes here";
 }
 
 // In gtid_binlog_state, "domain-server-sequence,..."; asked at every step, so it is not parsed.
@@ -268,8 +277,9 @@ Plan reconcile(const Situation& s) {
 
   const bool want_read_only = wants_read_only(s, *self);
   if (want_read_only && !s.server->read_only) {
-    return deed(Deed::set_read_only, dialect->set_read_only(),
-                s.unsafe.empty() ? "out of the ring: no writes" : s.unsafe);
+    Plan plan = deed(Deed::set_read_only, dialect->set_read_only(), why_read_only(s, *self));
+    plan.urgent = s.config->one_writer;
+    return plan;
   }
   const Link* link = s.server->link();
   const std::string alone = is_copied_onto(*self) ? "its data is made anew from a copy" : s.unsafe;
@@ -284,8 +294,10 @@ Plan reconcile(const Situation& s) {
     return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
   }
   const bool linked = s.link_verified || !upstream(*s.config, s.self);
-  if (!want_read_only && s.server->read_only && s.read_only_is_ours && linked) {
-    Plan lift = deed(Deed::lift_read_only, dialect->lift_read_only(), "in the ring: writes may go on");
+  const bool lasts = !s.config->one_writer || s.may_open;
+  if (!want_read_only && s.server->read_only && s.read_only_is_ours && linked && lasts) {
+    Plan lift = deed(Deed::lift_read_only, dialect->lift_read_only(),
+                     s.config->one_writer ? "the one writer: writes may begin" : "in the ring: writes may go on");
     lift.link_fits = true;
     return lift;
   }

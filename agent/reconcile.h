@@ -55,6 +55,8 @@ struct Situation {
   bool read_only_is_ours = false;  // set by this agent, or by the boot of this start
   bool link_verified = false;
   bool fence_without_quorum = false;  // on_quorum_loss = "read_only", and quorum is lost
+  bool may_write = false;             // one writer: it is this server, and its lease holds
+  bool may_open = false;              // ... for long enough to begin
   LinkSettings link_settings;
 };
 
@@ -68,6 +70,7 @@ struct Plan {
   std::string foreign;       // what an operator changed by hand
   std::string needs_reseed;  // the wanted source can no longer give what this server lacks
   bool link_fits = false;    // the link is as the head wants it, and runs
+  bool urgent = false;       // a lease has ended: nothing else comes first
 };
 Plan reconcile(const Situation& situation);
 

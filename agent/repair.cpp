@@ -10,6 +10,7 @@ constexpr Duration kBackoffMax = 10s;
 constexpr Duration kLookAgain = 300ms;  // a 1236 can arrive after the IO thread has said Yes (mariadb.md 00)
 constexpr Duration kVerifyLimit = 10s;
 constexpr int kIdleLooks = 3;
+constexpr Duration kUrgentAgain = 200ms;
 
 bool touches_link(Deed deed) {
   return deed == Deed::create_link || deed == Deed::repoint || deed == Deed::start_link ||
@@ -188,7 +189,7 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
       run_next(server, now, out);
       return;
     case State::verifying:
-      if (stale) {
+      if (stale || plan.urgent) {
         state_ = State::idle;
         break;
       }
@@ -202,7 +203,8 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
     return;
   }
   // Only a look taken after the last deed may start another one.
-  if (!permitted || now < not_before_ || server.state_at() < touched_at_) return;
+  const bool waits = now < not_before_ && !(plan.urgent && now - touched_at_ >= kUrgentAgain);
+  if (!permitted || waits || server.state_at() < touched_at_) return;
   begin(plan, server, head, now, out);
 }
 

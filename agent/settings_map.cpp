@@ -40,6 +40,7 @@ NodeSettings node_settings(const Settings& s) {
   out.mysql = s.mysql.advertise;
   out.peers = s.gossip.peers;
   out.fingerprint = settings_fingerprint(s);
+  out.one_writer = s.ring.one_writer;
   out.silence = s.failure.silence;
   out.hung_after = s.failure.hung_after;
   out.grace = s.failure.grace;

@@ -71,6 +71,8 @@ struct Snapshot {
   bool paused = false;
   std::string paused_why;
   std::vector<std::string> ring;  // names, in order
+  bool one_writer = false;        // [ring] writers = "one"
+  std::string writer;             // then: who it is, "" while there is none
   std::vector<NodeView> nodes;    // in home order
   bool confirmed = false;
 

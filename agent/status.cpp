@@ -72,7 +72,10 @@ Json status(const Snapshot& s, std::int64_t age_ms) {
   Json problems = Json::array();
   for (const auto& p : s.problems) problems.push_back(problem(p));
   Json nodes = Json::array();
-  for (const auto& n : s.nodes) nodes.push_back(node(n));
+  for (const auto& n : s.nodes) {
+    nodes.push_back(node(n));
+    nodes.back()["writer"] = s.one_writer ? Json(n.name == s.writer) : Json(nullptr);  // null: all write
+  }
   return {
       {"format", kStatusFormat},
       {"cluster", s.cluster},
@@ -90,6 +93,8 @@ Json status(const Snapshot& s, std::int64_t age_ms) {
       {"paused", s.paused},
       {"paused_why", text_or_null(s.paused_why)},
       {"ring", s.ring},
+      {"writers", s.one_writer ? "one" : "all"},
+      {"writer", text_or_null(s.writer)},
       {"nodes", nodes}};
 }
 

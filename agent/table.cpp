@@ -114,6 +114,8 @@ void add_rows(std::vector<Row>& rows, const Json& node) {
   const auto read_only = node.find("read_only");
   const bool known = read_only != node.end() && read_only->is_boolean();
   row[7] = known ? Cell{read_only->get<bool>() ? "ro" : "rw", Paint::none} : Cell{"?", Paint::dim};
+  if (known && flag(node, "writer"))
+    row[7] = read_only->get<bool>() ? Cell{"writer waits", Paint::red} : Cell{"writer", Paint::bold};
   bool first = true;
   for (const bool desired : {true, false}) {
     for (const auto& upstream : list(node, "upstreams")) {

@@ -9,7 +9,9 @@ namespace ringagent {
 namespace {
 
 constexpr std::uint8_t kFormat = 3;
+constexpr std::uint8_t kFormatOneWriter = 4;
 constexpr std::size_t kReasonBytesMax = 4 * kTextBytesMax;
+constexpr std::uint64_t kLeaseMsMax = 600'000;
 
 bool may_be_in(const Member& member) {
   return member.role == Role::ring || member.role == Role::spare;
@@ -191,6 +193,51 @@ std::optional<NodeId> last_lost(const Config& config, const std::vector<NodeId>&
     }
   }
   return best;
+}
+
+// ---------------------------------------------------------------- one writer
+
+void write_writer(Writer& w, const Config& config) {
+  w.raw(config.writer.bytes);
+  w.number(config.writer_since, 8);
+  w.number(config.lease_ms, 8);
+  w.number(config.old_writers.size(), 4);
+  for (const OldWriter& old : config.old_writers) {
+    w.raw(old.id.bytes);
+    w.flag(old.by_time);
+  }
+}
+
+void read_writer(Reader& r, Config& config) {
+  config.one_writer = true;
+  r.raw(config.writer.bytes);
+  config.writer_since = r.number(8);
+  config.lease_ms = r.number(8);
+  const std::uint64_t old_writers = r.number(4);
+  if (old_writers > kMembersMax) r.fail();
+  for (std::uint64_t i = 0; i < old_writers && r.ok(); ++i) {
+    OldWriter& old = config.old_writers.emplace_back();
+    r.raw(old.id.bytes);
+    old.by_time = r.flag();
+  }
+}
+
+std::optional<Error> wrong_writer(const Config& config) {
+  const bool said =
+      !config.writer.nil() || config.writer_since != 0 || config.lease_ms != 0 || !config.old_writers.empty();
+  if (!config.one_writer) return said ? std::optional(Error{"all may write, so there is no writer"}) : std::nullopt;
+  if (config.lease_ms == 0 || config.lease_ms > kLeaseMsMax)
+    return Error{"the lease of the writer is 1 ms to " + std::to_string(kLeaseMsMax) + " ms"};
+  if (config.old_writers.size() > kMembersMax) return Error{"too many old writers"};
+  std::set<NodeId> old;
+  for (const OldWriter& one : config.old_writers) {
+    if (one.id.nil() || one.id == config.writer || !old.insert(one.id).second)
+      return Error{"an old writer is named twice, or is the writer"};
+  }
+  if (config.writer.nil()) return std::nullopt;
+  const Member* member = config.find(config.writer);
+  if (member == nullptr || !member->in) return Error{"the writer must be in the ring"};
+  return std::nullopt;
 }
 
 // ---------------------------------------------------------------- limits
@@ -386,6 +433,17 @@ void end_absence(Member& member) {
   member.note.clear();
 }
 
+void choose_first_writer(Config& config, std::uint64_t lease_ms) {
+  config.one_writer = true;
+  config.lease_ms = lease_ms;
+  config.writer_since = config.epoch;
+  config.old_writers.clear();
+  const std::vector<NodeId> in = ring(config);
+  if (in.empty()) return;
+  config.writer = in.front();
+  for (std::size_t i = 1; i < in.size(); ++i) config.old_writers.push_back({in[i], true});
+}
+
 void erase_member(Config& config, const NodeId& id) {
   std::erase_if(config.members, [&](const Member& m) { return m.id == id; });
   std::erase(config.wanted_order, id);
@@ -452,6 +510,7 @@ std::optional<Error> validate(const Config& config) {
   const std::vector<NodeId>& order = config.wanted_order;
   if (!order.empty() && (order.size() != ids.size() || std::set(order.begin(), order.end()) != ids))
     return Error{"the wanted order must name each member once"};
+  if (auto wrong = wrong_writer(config)) return wrong;
   if (voters(config).size() % 2 == 0)
     return Error{"the number of voters must be odd, it is " + std::to_string(voters(config).size())};
   return std::nullopt;
@@ -459,7 +518,7 @@ std::optional<Error> validate(const Config& config) {
 
 std::string canonical_bytes(const Config& config) {
   Writer w;
-  w.number(kFormat, 1);
+  w.number(config.one_writer ? kFormatOneWriter : kFormat, 1);
   w.raw(config.cluster_id.bytes);
   w.text(config.cluster);
   w.number(config.generation, 4);
@@ -476,12 +535,14 @@ std::string canonical_bytes(const Config& config) {
   w.text(config.reason);
   w.text(config.evidence_class);
   w.text(config.proposer);
+  if (config.one_writer) write_writer(w, config);
   return w.take();
 }
 
 Result<Config> parse_config(std::string_view bytes) {
   Reader r(bytes);
-  if (r.number(1) != kFormat) return fail("a ring config of an unknown format");
+  const std::uint64_t format = r.number(1);
+  if (format != kFormat && format != kFormatOneWriter) return fail("a ring config of an unknown format");
   Config config;
   r.raw(config.cluster_id.bytes);
   config.cluster = r.text(kNameBytesMax);
@@ -501,6 +562,7 @@ Result<Config> parse_config(std::string_view bytes) {
   config.reason = r.text(kReasonBytesMax);
   config.evidence_class = r.text(kNameBytesMax);
   config.proposer = r.text(kNameBytesMax);
+  if (format == kFormatOneWriter) read_writer(r, config);
   if (!r.ok() || !r.at_end()) return fail("a ring config that is cut off or damaged");
   if (auto wrong = validate(config)) return fail("an invalid ring config: " + wrong->text);
   return config;
@@ -547,6 +609,9 @@ std::string describe_change(const Config& from, const Config& to) {
     if (to.find(member.id) == nullptr) say(member.name + " leaves");
   }
   if (to.wanted_order != from.wanted_order && !to.wanted_order.empty()) say("another order is wanted");
+  if (from.one_writer != to.one_writer) say(to.one_writer ? "one writes" : "all write");
+  if (const Member* writer = to.find(to.writer); from.writer != to.writer && (writer != nullptr || to.one_writer))
+    say(writer != nullptr ? writer->name + " is the writer" : "no writer");
   if (from.paused.on != to.paused.on) say(to.paused.on ? "paused" : "resumed");
   return out.empty() ? "nothing" : out;
 }

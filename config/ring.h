@@ -21,6 +21,7 @@
 //  - equal configs have equal canonical bytes on every host and compiler, so equal hashes.
 //  - a leaf or a witness is never `in`; a leaf never votes.
 //  - wanted_order is empty or names each member once.
+//  - writer is nil, or (only with one_writer) a member that is in; old_writers names nobody twice, and never the writer.
 namespace ringagent {
 
 using Hash = std::array<std::uint8_t, 32>;
@@ -74,6 +75,16 @@ struct Pause {
   bool operator==(const Pause&) const = default;
 };
 
+// [ring] writers = "one": one that took writes before the present writer, and was not known to take none any more when
+// that one was chosen.
+struct OldWriter {
+  NodeId id;
+  // Its agent was alive when it was last heard of, so its lease ends by the clock (agent/lease.h). False: its server was
+  // heard of after its agent had gone, so nobody but its own server or a person can say that it takes no writes.
+  bool by_time = true;
+  bool operator==(const OldWriter&) const = default;
+};
+
 struct Config {
   ClusterId cluster_id;
   std::string cluster;           // the name in ringagent.toml
@@ -88,6 +99,13 @@ struct Config {
   std::string
       evidence_class;    // the class of protocol.md section 4 that caused it, or formation, return, command, votes
   std::string proposer;  // node name
+
+  // [ring] writers = "one": all others are read_only. The rest stands in the bytes with it only.
+  bool one_writer = false;
+  NodeId writer;                       // nil: there is none
+  std::uint64_t writer_since = 0;      // the epoch that made it the writer
+  std::uint64_t lease_ms = 0;          // how long it may go on without hearing from a majority of the voters
+  std::vector<OldWriter> old_writers;  // must be known to take no writes before it opens
   bool operator==(const Config&) const = default;
 
   const Member* find(const NodeId& id) const;
@@ -131,6 +149,9 @@ void move_to_place(Config& config, const NodeId& id);
 // Ends a planned absence; who is out by then comes back as everybody does.
 void end_absence(Member& member);
 
+// One writer from now on, the first of the ring; whoever else is in must be known to be read_only before it opens.
+void choose_first_writer(Config& config, std::uint64_t lease_ms);
+
 // Takes a member out of the config for good.
 void erase_member(Config& config, const NodeId& id);
 
@@ -153,7 +174,9 @@ void assign_votes(Config& config, const std::vector<NodeId>& healthy);
 std::optional<Error> validate(const Config& config);
 
 // Canonical bytes: a format byte, then every field in declared order, integers big-endian, strings with a 32-bit
-// length. This is also the form in which a config travels and is stored.
+// length. This is also the form in which a config travels and is stored. Of a ring in which all may write these are the
+// bytes of format 3, as versions wrote it that knew nothing else; with one_writer format 4: the same, then writer, since,
+// lease and old writers.
 std::string canonical_bytes(const Config& config);
 Result<Config> parse_config(std::string_view bytes);
 Hash hash_bytes(std::string_view bytes);  // BLAKE2b-256

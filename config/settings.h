@@ -70,6 +70,7 @@ struct Settings {
     std::vector<std::string> initial;
     Role role = Role::ring;
     bool heartbeat_table = false;
+    bool one_writer = false;  // writers
   } ring;
 
   struct Failure {
@@ -113,7 +114,7 @@ SettingsHost this_host();
 SettingsResult parse_settings(std::string_view text, const SettingsHost& host);
 SettingsResult load_settings(const std::string& path);
 
-// Of the settings that must be equal on every node (cluster, initial, failure, replication mode, heartbeat): agents
+// Of the settings that must be equal on every node (cluster, initial, writers, failure, replication mode, heartbeat): agents
 // compare it and name who differs.
 std::uint64_t settings_fingerprint(const Settings& settings);
 

@@ -117,6 +117,7 @@ std::uint64_t settings_fingerprint(const Settings& s) {
   Fingerprint print;
   print.add("cluster", s.cluster);
   for (const auto& name : s.ring.initial) print.add("initial", name);
+  if (s.ring.one_writer) print.add("writers", "one");  // "all" is as good as a version that knew nothing else
   print.add("mode", s.replication.mode);
   print.add("heartbeat_period", s.replication.heartbeat_period);
   print.add("silence", s.failure.silence);

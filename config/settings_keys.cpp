@@ -82,7 +82,12 @@ const std::vector<SettingsKey>& settings_keys() {
       {"ring", "heartbeat_table", "false", true,
        "true: writes one row a second to ringagent.heartbeat (finds stalled disks). false: never writes to your data."},
       {"ring", "writers", "\"all\"", true,
-       "all | one: on how many nodes applications may write. one is not in this version yet."},
+       "all | one: on how many nodes applications may write. one: the ring elects one writer, the others are "
+       "read_only;\n"
+       "`ringagent writer NODE` moves it. The same on every node; the mode changes when it has been changed (and "
+       "reloaded) on\n"
+       "all. The writer has a lease of `silence` from a majority, renewed five times as often: without one it is "
+       "read_only."},
 
       {"failure", "silence", "\"2500ms\"", true,
        "A host is gone when nothing was heard of it for so long, neither of its agent nor over replication.\n"

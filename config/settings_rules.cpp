@@ -191,10 +191,7 @@ class Rules {
     read_choice<Role>(key("ring", "role"), s_.ring.role,
                       {{"ring", Role::ring}, {"leaf", Role::leaf}, {"spare", Role::spare}, {"witness", Role::witness}});
     read_flag(key("ring", "heartbeat_table"), s_.ring.heartbeat_table);
-    const Key writers = key("ring", "writers");
-    bool one = false;
-    read_choice<bool>(writers, one, {{"all", false}, {"one", true}});
-    if (one) refuse_later(writers, "\"one\"", "use \"all\"");
+    read_choice<bool>(key("ring", "writers"), s_.ring.one_writer, {{"all", false}, {"one", true}});
   }
 
   void read_failure() {

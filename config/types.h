@@ -13,8 +13,9 @@
 // The few types that every room shares. Nothing here knows a clock, a socket or a server.
 namespace ringagent {
 
-// A point on the agent's own monotonic clock and a span on it. Both are counted in microseconds; the origin
-// of Time is arbitrary, so a Time means nothing on another host and is never sent to one.
+// A point on the agent's own clock and a span on it. It only goes forward, and goes on while the machine is suspended
+// (CLOCK_BOOTTIME): what was to end by then has ended when it wakes. Both are counted in microseconds; the origin of Time is
+// arbitrary, so a Time means nothing on another host and is never sent to one.
 using Duration = std::chrono::microseconds;
 using Time = std::chrono::microseconds;
 using std::chrono_literals::operator""us;

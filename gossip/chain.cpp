@@ -314,6 +314,7 @@ std::optional<Config> Chain::formation_value(ChainOut& out) const {
     config.members.push_back(std::move(member));
   }
   assign_votes(config, all);
+  if (lease_ms_ != 0) choose_first_writer(config, lease_ms_);
   if (auto wrong = validate(config)) {
     out.log.push_back("formation: " + wrong->text);
     return std::nullopt;

@@ -83,6 +83,8 @@ class Chain {
   void propose_formation(std::vector<std::string> home_order, const ClusterId& cluster_id, std::string reason, Time now,
                          ChainOut& out);
   void set_candidate(Candidate candidate) { candidate_ = std::move(candidate); }
+  // Config 1 will have one writer, with this lease; 0: all write.
+  void set_lease(std::uint64_t lease_ms) { lease_ms_ = lease_ms; }
   // A changed [ring] initial after this node has voted on the old one; "" if all is well.
   std::string formation_conflict() const;
   // Another list than that of the settings, before there is a ring.
@@ -166,6 +168,7 @@ class Chain {
   std::optional<Config> head_;
   Head head_id_;
   Candidate candidate_;
+  std::uint64_t lease_ms_ = 0;
   std::string broken_;
   bool split_ = false;
 

@@ -6,7 +6,8 @@
 // The wire format in one place: the fields of every struct, in the order in which they travel.
 //
 // To add one: append it to its struct in message.h and here as `a.appended([&] { a(x.field); })`, so that a
-// packet of an older agent, which ends before it, still reads.
+// packet of an older agent, which ends before it, still reads. `a.appended(..., present)` leaves the rest out where it says
+// nothing; nothing may be appended behind it then that does say something.
 namespace ringagent {
 
 template <class T, class S>
@@ -97,6 +98,12 @@ void fields(A& a, T& x) {
   a.position(x.received);
   a.text(x.starved, kTextBytesMax);
   a.texts(x.keys, kKeyNamesMax, kNameBytesMax);
+  a.appended(
+      [&] {
+        a(x.one_writer);
+        a(x.closed_epoch);
+      },
+      x.one_writer || x.closed_epoch != 0);
 }
 
 template <class A, Of<DigestEntry> T>
@@ -262,7 +269,7 @@ void fields(A& a, T& x) {
 template <class A, Of<CanvassItem> T>
 void fields(A& a, T& x) {
   a(x.node);
-  a.choice(x.evidence, Evidence::joined, Evidence::none);
+  a.choice(x.evidence, Evidence::writer, Evidence::none);
 }
 
 template <class A, Of<Canvass> T>
@@ -304,6 +311,21 @@ void fields(A& a, T& x) {
   a.list(x.entries, kKeyEntriesMax);
   a.text(x.in_use, kNameBytesMax);
   a(x.in_use_version);
+}
+
+// ---------------------------------------------------------------- the lease of the one writer
+
+template <class A, Of<LeaseAsk> T>
+void fields(A& a, T& x) {
+  a(x.instance);
+  a(x.seq);
+}
+
+template <class A, Of<LeaseGrant> T>
+void fields(A& a, T& x) {
+  a(x.instance);
+  a(x.seq);
+  a(x.granted);
 }
 
 // The head is not an array of its own: it travels in every packet.

@@ -60,8 +60,8 @@ class Counter {
     count_ += 2;
   }
   template <class F>
-  void appended(F field) {
-    field();
+  void appended(F field, bool present = true) {
+    if (present) field();
   }
 
  private:
@@ -121,8 +121,8 @@ class Writer {
     std::visit([this](const auto& body) { (*this)(body); }, value);
   }
   template <class F>
-  void appended(F field) {
-    field();
+  void appended(F field, bool present = true) {
+    if (present) field();
   }
 
  private:
@@ -191,7 +191,7 @@ class Reader {
     if (ok()) alternative(value, kind, std::make_index_sequence<std::variant_size_v<V>>());
   }
   template <class F>
-  void appended(F field) {
+  void appended(F field, bool /*present*/ = true) {
     if (left_ > 0) field();
   }
 

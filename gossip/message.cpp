@@ -114,6 +114,8 @@ const char* to_string(Evidence evidence) {
       return "forced";
     case Evidence::joined:
       return "joined";
+    case Evidence::writer:
+      return "writer";
   }
   return "?";
 }

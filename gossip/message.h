@@ -148,6 +148,12 @@ struct NodeRecord {
   std::string
       starved;  // why nothing comes from its upstream, for link_grace now, though that one's agent says that it is up
   std::vector<std::string> keys;  // fingerprints of the gossip keys that it can read; the first is the one that it uses
+
+  // [ring] writers = "one"; neither travels where both are at rest.
+  bool one_writer = false;  // its settings ask for it
+  // In this epoch, which names another writer, a look at its server that was begun when it was read_only already found it
+  // so: `executed` is all that it has written.
+  std::uint64_t closed_epoch = 0;
   bool operator==(const NodeRecord&) const = default;
 };
 
@@ -328,6 +334,7 @@ enum class Evidence : std::uint8_t {
   address = 17,     // it has another address
   forced = 18,      // the quorum was forced
   joined = 19,      // a new member
+  writer = 20,      // on how many nodes applications may write, or on which one
 };
 const char* to_string(Evidence evidence);
 
@@ -381,8 +388,23 @@ struct KeyBook {
   bool operator==(const KeyBook&) const = default;
 };
 
+// ---------------------------------------------------------------- the lease of the one writer (agent/lease.h)
+
+struct LeaseAsk {  // the writer of this head to the voters: "may I go on?"
+  Instance instance;
+  std::uint64_t seq = 0;
+  bool operator==(const LeaseAsk&) const = default;
+};
+struct LeaseGrant {  // `granted`: it is my head, too, and I have given no vote in what follows it
+  Instance instance;
+  std::uint64_t seq = 0;
+  bool granted = false;
+  bool operator==(const LeaseGrant&) const = default;
+};
+
 using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
-                          Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, KeyBook>;
+                          Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, KeyBook,
+                          LeaseAsk, LeaseGrant>;
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {

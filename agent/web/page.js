@@ -140,7 +140,7 @@ function cellsOf(node, status) {
       if (part.textContent.length < 28) part.classList.add("whole");
       return part;
     }),
-    [node.read_only === null ? span("unknown", "?") : span(node.read_only && node.in ? "warning" : "", node.read_only ? "no, read-only" : "yes")],
+    [node.read_only === null ? span("unknown", "?") : span(node.read_only && node.in && node.writer !== false ? "warning" : "", node.read_only ? (node.writer ? "not yet" : "no, read-only") : node.writer ? "yes, the writer" : "yes")],
     follows.length ? follows : [span("unknown", "nobody")],
     [lag === null || lag === undefined ? span("unknown", "?") : span("whole", duration(lag))],
     [span(agentLook, node.agent), ...maybe(node.agent_version), ...maybe(node.vote ? "votes" : "")],

@@ -62,6 +62,8 @@ export function nodeWords(node) {
   if (node.agent === "left") return { look: "warning", words: "agent stopped" };
   if (node.mysql !== "up") return { look: "unknown", words: "not known" };
   if (linkLook(node) === "broken") return { look: "critical", words: "link broken" };
+  if (node.writer) return node.read_only ? { look: "critical", words: "writer, waits" } : { look: "ok", words: "the writer" };
+  if (node.writer === false && node.read_only) return { look: "ok", words: "read-only" };
   if (node.read_only) return { look: "warning", words: "read-only" };
   return { look: "ok", words: "takes writes" };
 }

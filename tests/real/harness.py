@@ -88,13 +88,13 @@ class Runner:
             self.drop()
 
 
-def run_all(flavor, only, fail_fast, tries=1):
+def run_all(flavor, only, fail_fast, tries=1, repeat=1):
     """With `tries` of 2 a story that fails is told again on a new ring. Both outcomes are printed: real servers on a busy
     machine miss deadlines now and then, but what fails twice is broken."""
     runner, durations, failed, second = Runner(flavor), [], [], []
     began = time.monotonic()
     try:
-        for function, on in chosen(only):
+        for function, on in chosen(only) * repeat:
             start = time.monotonic()
             reason = runner.run(function, on)
             if reason and tries > 1:

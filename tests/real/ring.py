@@ -92,16 +92,22 @@ class Ring:
         """Wait until everybody is in, and everything that the agents say is true."""
         self.lab.await_ring(seconds)
         self.await_links(self.sources(self.names))
-        self.wait(lambda: not any(at_once(lambda node: node.read_only(), self.nodes)), 15, "all servers to take writes")
+        self.wait(lambda: [node.name for node, shut in zip(self.nodes, at_once(lambda node: node.read_only(), self.nodes)) if not shut]
+                  == self.writers(), 20, "those servers to take writes that should, and no others")
         self.wait(lambda: not self.untruths(), 10, "the agents' status to be true")
         for node in self.nodes:
             code, out, _ = node.agent_command("status")
             expect(code == 0, f"`ringagent status` at {node.name} exits with {code} in a whole ring:\n{out}")
 
+    def writers(self):
+        """Who should take writes in a whole ring: all, or the one that the agents name."""
+        status = self.nodes[0].ask("/status") or {}
+        return [status["writer"]] if status.get("writers") == "one" else self.names
+
     def untruths(self):
         """What the agents of a whole ring say and is not so."""
         links = {node.name: node.link() for node in self.nodes}
-        found = []
+        found, writers = [], self.writers()
         for node in self.nodes:
             status = node.ask("/status")
             if not status or status["health"] != "ok" or status["problems"] or status["ring"] != self.names:
@@ -111,7 +117,7 @@ class Ring:
                 wanted = [link for link in view["upstreams"] if link["desired"]]
                 if len(wanted) != 1 or wanted[0]["node"] != links[view["name"]].source or wanted[0]["io"] != links[view["name"]].io:
                     found.append(f"{node.name} says of the link of {view['name']}: {view['upstreams']}")
-                if (view["agent"], view["mysql"], view["in"], view["read_only"]) != ("alive", "up", True, False):
+                if (view["agent"], view["mysql"], view["in"], view["read_only"]) != ("alive", "up", True, view["name"] not in writers):
                     found.append(f"{node.name} says of {view['name']}: {view}")
         return found
 

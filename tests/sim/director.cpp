@@ -105,6 +105,11 @@ void direct_data(World& world, const Words& words) {
     server.set_variable(words.at(2), words.at(3));
 }
 
+// "reload db1 one": [ring] writers in its config, which is read again.
+void direct_reload(World& world, const Words& words) {
+  world.set_writers(host_at(world, words, 1), words.at(2) == "one");
+}
+
 // "clone db1 db5": db5 gets db1's state directory and name.
 void direct_clone(World& world, const Words& words) {
   world.copy_state(host_at(world, words, 1), host_at(world, words, 2));
@@ -182,8 +187,8 @@ void direct(World& world, const Words& words) {
       {"loss", direct_network},    {"twice", direct_network},    {"late", direct_network},  {"write", direct_data},
       {"load", direct_data},       {"lose", direct_data},        {"poison", direct_data},   {"stall", direct_data},
       {"release", direct_data},    {"purge", direct_data},       {"variable", direct_data}, {"operator", direct_person},
-      {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},
-      {"decide", direct_data},
+      {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},   {"decide", direct_data},
+      {"reload", direct_reload},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

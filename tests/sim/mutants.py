@@ -80,6 +80,13 @@ MUTANTS = [
         by="protocol stories"),
     Mutant("relay_logs_do_not_count", "a lost tail that stands in a relay log only is not seen", "FAILURE", (
         edit("agent/positions.cpp", "!record->received.empty())", "false)"),), by="protocol stories"),
+    Mutant("opens_without_waiting", "the next writer opens while the old one, cut off, still has its lease", "C12", (
+        edit("agent/lease.cpp", "  return lease + lease / 10 + kToSetReadOnly;", "  return lease * 0;"),)),
+    Mutant("a_lease_without_end", "a writer that is cut off goes on beside the next one", "C12", (
+        edit("agent/lease.h", "  bool held(Time now) const { return now < until_; }", "  bool held(Time) const { return until_ > Time{0}; }"),)),
+    Mutant("grants_after_a_promise", "a voter prolongs the lease of a writer that is being replaced", "FAILURE", (
+        edit("agent/lease.cpp", "  return !gave(voter.promised, voter.promised_instance) && !gave(voter.accepted, voter.accepted_instance);", "  return !gave(voter.promised, voter.accepted_instance) || true;"),),
+        by="lease: *"),
     Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
         edit("agent/node_server.cpp", "const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);", "const bool permitted = true;"),)),
 ]

@@ -27,6 +27,7 @@ constexpr const char* kHelp =
   --seconds N    stop after so long, with what was played until then
   --expect WORD  exit 0 only if a seed fails with this complaint (for mutants: scripts/ringsim --mutant NAME)
   --most N       print at most so many failures (3)
+  --writers one  every seed with [ring] writers = "one" (or "all"; otherwise each draws it)
 )";
 
 constexpr std::size_t kShrinkTries = 300;
@@ -44,6 +45,7 @@ struct Options {
   double seconds = 0;
   std::string expected;
   std::size_t most = 3;
+  std::optional<bool> one_writer;
 };
 
 struct Totals {
@@ -63,6 +65,11 @@ double number(const std::string& option, const std::string& text) {
   const double value = std::strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0' || value < 0) usage(option + " wants a number, not \"" + text + "\"");
   return value;
+}
+
+bool writers(const std::string& text) {
+  if (text != "one" && text != "all") usage("--writers wants one or all, not \"" + text + "\"");
+  return text == "one";
 }
 
 Options parse(const std::vector<std::string>& arguments) {
@@ -100,6 +107,8 @@ Options parse(const std::vector<std::string>& arguments) {
       o.expected = text();
     else if (option == "--most")
       o.most = whole();
+    else if (option == "--writers")
+      o.one_writer = writers(text());
     else
       usage("there is no option " + option);
   }
@@ -146,7 +155,7 @@ class Swarm {
 
  private:
   SeedStory story_of(std::uint64_t seed) const {
-    return options_.noise_hours > 0 ? draw_noise(seed, hours_each()) : draw(seed);
+    return options_.noise_hours > 0 ? draw_noise(seed, hours_each()) : draw(seed, options_.one_writer);
   }
   double hours_each() const { return std::min(options_.noise_hours, 1.0); }
   std::uint64_t count() const {
@@ -235,7 +244,7 @@ int play_file(const Options& o) {
 
 int run(const Options& o) {
   if (!o.play.empty()) return play_file(o);
-  if (o.replay) return replay("seed " + std::to_string(*o.replay), draw(*o.replay), o);
+  if (o.replay) return replay("seed " + std::to_string(*o.replay), draw(*o.replay, o.one_writer), o);
   return swarm(o);
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 class Draw {
  public:
-  explicit Draw(std::uint64_t seed) : random_(seed), growth_(seed ^ 0x6a6f696e), seed_(seed) {}
+  Draw(std::uint64_t seed, bool one_writer)
+      : random_(seed), growth_(seed ^ 0x6a6f696e), seed_(seed), one_writer_(one_writer) {}
 
   SeedStory story();
 
@@ -41,6 +42,7 @@ class Draw {
     during(begin + whom, end + whom, span);
   }
   void end_story();
+  void add_writer();
 
   // ---- faults
   void mysqld_killed() { hurt("kill mysqld ", "start mysqld ", victims(), short_or_long(0.05, 8)); }
@@ -81,6 +83,7 @@ class Draw {
   std::mt19937_64 random_;
   std::mt19937_64 growth_;  // of joining and reseeding, so that other seeds stay what they were
   const std::uint64_t seed_;
+  const bool one_writer_;
   std::vector<std::string> names_;
   bool mysql_ = false;
   bool fences_ = false;  // read_only without quorum: who is wiped then does not know whose it was
@@ -359,6 +362,25 @@ void Draw::end_story() {
                    "expect no growth for 1s"};
 }
 
+// One writer, now and then moved by a person, or the mode of the ring changed. From a random stream of its own: everything
+// else is drawn as if all wrote.
+void Draw::add_writer() {
+  std::mt19937_64 random(seed_ + 0x9e3779b97f4a7c15ULL);
+  story_.stage.insert(story_.stage.begin() + 3, "set writers one");
+  const auto some_time = [&] { return end_ * static_cast<double>(random() % 1000) / 1000; };
+  const auto somebody = [&]() -> const std::string& { return names_[random() % names_.size()]; };
+  for (std::uint64_t moves = random() % 3; moves > 0; --moves) {
+    const double at = some_time();
+    acts_.emplace_back(at, "command " + somebody() + " writer node " + somebody());
+  }
+  if (random() % 10 != 0 || !formed_) return;
+  const double off = some_time();
+  for (const std::string& name : names_) {
+    acts_.emplace_back(off + static_cast<double>(random() % 1000) / 1000, "reload " + name + " all");
+    acts_.emplace_back(off + 1 + static_cast<double>(random() % 3000) / 1000, "reload " + name + " one");
+  }
+}
+
 SeedStory Draw::story() {
   set_stage();
   std::vector<Fault> all = {&Draw::mysqld_killed, &Draw::mysqld_stopped, &Draw::mysqld_hangs,   &Draw::agent_killed,
@@ -380,6 +402,7 @@ SeedStory Draw::story() {
   }
   grows();
   reseeds();
+  if (one_writer_) add_writer();
   end_story();
   return story_;
 }
@@ -398,8 +421,9 @@ std::string SeedStory::text() const {
   return out;
 }
 
-SeedStory draw(std::uint64_t seed) {
-  return Draw(seed).story();
+SeedStory draw(std::uint64_t seed, std::optional<bool> one_writer) {
+  const bool drawn = std::mt19937_64(~seed)() % 5 == 0;
+  return Draw(seed, one_writer.value_or(drawn)).story();
 }
 
 SeedStory draw_noise(std::uint64_t seed, double hours) {

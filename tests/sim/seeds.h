@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ struct SeedStory {
   std::string text() const;
 };
 
-SeedStory draw(std::uint64_t seed);
+// `one_writer`: [ring] writers = "one"; drawn by the seed where it is not given.
+SeedStory draw(std::uint64_t seed, std::optional<bool> one_writer = std::nullopt);
 // Noise alone for `hours` of simulated time: no epoch may come of it (F1).
 SeedStory draw_noise(std::uint64_t seed, double hours);
 

@@ -54,6 +54,7 @@ class Player {
   bool epoch(const Words& what);
   std::string epoch_differs(const Config& seen, const Words& what) const;
   bool repointed(const Words& what) const;
+  bool only(const Words& wanted);
   bool logged(const std::string& host, const std::string& text) const;
   bool has_problem(const std::string& host, const std::string& code) const;
   void expect_nothing(Duration span, bool statements, bool votes = false);
@@ -105,6 +106,8 @@ bool Player::set_stage(const Words& words) {
     s.replay_stranded = words.at(2) == "replay";
   else if (words[1] == "on_stuck")
     s.bypass_stuck = words.at(2) == "bypass";
+  else if (words[1] == "writers")
+    s.one_writer = words.at(2) == "one";
   else if (words[1] == "on_quorum_loss")
     s.read_only_without_quorum = words.at(2) == "read_only";
   else
@@ -168,7 +171,7 @@ std::string Player::epoch_differs(const Config& seen, const Words& what) const {
   std::string key;
   for (const std::string& word : what) {
     const bool names_part = word == "epoch" || word == "ring" || word == "votes" || word == "because" || word == "by" ||
-                            word == "generation";
+                            word == "generation" || word == "writer";
     if (names_part && (key.empty() || !parts[key].empty()))  // `because votes`: there it is a value
       parts[key = word];
     else
@@ -179,7 +182,8 @@ std::string Player::epoch_differs(const Config& seen, const Words& what) const {
                                                  {"votes", names(seen, voters(seen))},
                                                  {"because", seen.evidence_class},
                                                  {"by", seen.proposer},
-                                                 {"generation", std::to_string(seen.generation)}};
+                                                 {"generation", std::to_string(seen.generation)},
+                                                 {"writer", seen.writer.nil() ? "none" : seen.find(seen.writer)->name}};
   std::string out;
   for (const auto& [part, wanted] : parts) {
     const auto found = is.find(part);
@@ -247,6 +251,17 @@ bool Player::has_keys(const Words& what) {
   return false;
 }
 
+// These servers take writes, and no others.
+bool Player::only(const Words& wanted) {
+  Words writing;
+  for (const std::string& name : world_->names()) {
+    const ModelServer& server = world_->server(name);
+    if (server.listening() && !server.hung() && !server.read_only()) writing.push_back(name);
+  }
+  wrong_ = "these take writes: " + join(writing);
+  return writing == wanted;
+}
+
 bool Player::came_true(const Words& what) {
   const std::string& kind = what.at(0);
   if (kind == "epoch") return epoch(what);
@@ -267,6 +282,7 @@ bool Player::came_true(const Words& what) {
     return wrong_ == what.at(2);
   }
   if (kind == "read_only") return world_->server(host(what, 1)).read_only();
+  if (kind == "only") return only(Words(what.begin() + 1, what.end()));
   if (kind == "writable") return !world_->server(host(what, 1)).read_only();
   if (kind == "whole") return (wrong_ = world_->wrong_with_ring()).empty();
   if (kind == "data") return (wrong_ = world_->audit()).empty();

@@ -12,6 +12,8 @@ constexpr std::uint16_t kGossipPort = 7946;
 constexpr std::uint16_t kMysqlPort = 3306;
 constexpr Duration kWatch = 100ms;
 constexpr Duration kSoundFor = 5s;         // any evidence that is older has been refuted
+constexpr Duration kTogether = 2500ms;     // closer to each other nobody can tell which of two went first
+constexpr Duration kWatchedFor = 500ms;    // a look, and a statement
 constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is tried again, and may have to back off
 
 std::string address_host(std::size_t number) {
@@ -96,6 +98,7 @@ bool World::run_until(const std::function<bool()>& condition, Duration span) {
     happenings_.pop();
     now_ = next.at;
     next.what();
+    check_two_writers();
   }
   return true;
 }
@@ -298,6 +301,60 @@ void World::check_writer(Host& host) {
     host.out_since = now_;
   else if (now_ - host.out_since > kReadOnlyWithin)
     violation("C10: " + host.name + " is out and takes writes");
+}
+
+// Since when nobody has watched this server, and since when somebody does again. An agent that has no ring yet does not.
+void World::note_watching(Host& host) {
+  const bool watched = host.node && now_ >= host.paused_until && !host.disk.chain.empty();
+  if (!watched && !host.unwatched_since) host.unwatched_since = now_;
+  if (watched && host.unwatched_since) {
+    host.unwatched_last = *std::exchange(host.unwatched_since, std::nullopt);
+    host.watched_again = now_;
+  }
+  const bool reached = std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    return other.number != host.number && other.server->listening() && reaches(host, other, Net::databases) &&
+           reaches(other, host, Net::databases);
+  });
+  if (!reached || !host.server->listening() || host.server->hung()) {
+    host.within_reach = false;
+    return;
+  }
+  if (!std::exchange(host.within_reach, true)) {
+    host.reached_before = host.reached;
+    host.reached_since = now_;
+  }
+  host.reached = now_;
+}
+
+// Nobody could have made it read_only in time, nor could anybody know: its agent went no earlier than about when the server
+// was cut off, and is not back for more than a moment.
+bool World::excused(const Host& host) const {
+  const bool away = host.unwatched_since || now_ - host.watched_again <= kWatchedFor;
+  if (!away) return false;
+  const Time since = host.unwatched_since ? *host.unwatched_since : host.unwatched_last;
+  const bool woke = now_ - host.reached_since <= kWatchedFor;  // it was out of reach until a moment ago
+  return since + kTogether >= (woke ? host.reached_before : host.reached);
+}
+
+// C12.
+void World::check_two_writers() {
+  if (checker_.newest() == nullptr || !checker_.newest()->one_writer) {
+    one_writer_ = false;
+    return;
+  }
+  const Host* writer = nullptr;
+  for (Host& host : hosts_) {
+    note_watching(host);
+    if (!host.server->listening() || host.server->hung() || host.server->read_only()) continue;
+    if (writer == nullptr) {
+      writer = &host;
+      continue;
+    }
+    if (!one_writer_ || excused(host) || excused(*writer)) return;
+    one_writer_ = false;  // said once, until there is one again
+    return violation("C12: " + writer->name + " and " + host.name + " take writes");
+  }
+  one_writer_ = true;
 }
 
 // What the rules of the world need to know of the last seconds.
@@ -547,6 +604,12 @@ void World::pause_agent(const std::string& name, Duration span) {
       if (h.node) step(h, std::move(event));
     }
   });
+}
+
+void World::set_writers(const std::string& name, bool one) {
+  Host& h = host(name);
+  h.settings.one_writer = one;
+  if (h.node) h.node->reload(h.settings);
 }
 
 void World::command(const std::string& name, const std::string& command,
@@ -804,6 +867,7 @@ std::string World::wrong_with_ring() {
     if (first != nullptr && host.keys != first->keys) return host.name + " has other gossip keys than " + first->name;
     first = &host;
   }
+  if (head->one_writer && head->writer.nil()) return "there is no writer";
   if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
   for (const Member& member : head->members) {
     std::string wrong = wrong_with_member(*head, member);
@@ -874,7 +938,10 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
     if (std::string wrong = wrong_with_spare(head, member); !wrong.empty()) return wrong;
   }
   const auto up = source_of(head, member.id);
-  if (member.in && server.read_only()) return member.name + " is read_only";
+  const bool should_write = member.in && (!head.one_writer || head.writer == member.id);
+  if (should_write && server.read_only()) return member.name + " is read_only" + told_of(member.name);
+  if (head.one_writer && !should_write && !server.read_only())
+    return member.name + " takes writes and is not the writer";
   if (!up) return {};
   if (!server.linked() || server.source() != head.find(*up)->mysql)
     return member.name + " does not follow " + head.find(*up)->name;
@@ -903,6 +970,28 @@ void World::calm(const std::set<std::string>& absent) {
   look_after(absent, ++calm_token_);
 }
 
+// Does what the problem of a writer that waits says, after having looked.
+void World::mend_writer(const Host& host, const Snapshot& s) {
+  for (const ProblemView& problem : s.problems) {
+    if (problem.code != "writer_waits" || problem.node != host.name) continue;
+    const Config* head = checker_.newest();
+    if (head == nullptr) return;
+    bool down = true;
+    for (const OldWriter& old : head->old_writers) {
+      const Member* member = head->find(old.id);
+      if (member == nullptr) continue;
+      ModelServer& server = this->server(member->name);
+      const bool told = problem.text.find("server of " + member->name + " ") != std::string::npos;
+      if (told && server.hung()) server.kill();
+      if (told && server.listening() && problem.text.find("make that server read_only") != std::string::npos)
+        operate(member->name, "SET GLOBAL read_only = 1");
+      down = down && !server.listening();
+    }
+    if (down && problem.text.find("--yes-the-old-one-is-down") != std::string::npos)
+      command(host.name, "writer", {{"node", host.name}, {"yes", "1"}});
+  }
+}
+
 // As a person does who reads `ringagent status` now and then.
 void World::look_after(const std::set<std::string>& absent, std::uint64_t token) {
   after(2s, [this, absent, token] {
@@ -916,6 +1005,7 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
                                        [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
       if (foreign || s.paused) command(h.name, "resume");
+      mend_writer(h, s);
       const Config* head = checker_.newest();
       const Member* member = head == nullptr ? nullptr : head->find(h.name);
       if (member != nullptr && member->absence == Absence::maintenance)

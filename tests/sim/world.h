@@ -89,6 +89,7 @@ class World : private Surroundings {
   void wipe_state(const std::string& name);                  // its state directory is lost; the agent must be dead
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
   void set_key_file(const std::string& name, std::vector<Key> keys);  // read at the agent's next start
+  void set_writers(const std::string& name, bool one);                // in its config, which is read again
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});
 
@@ -168,6 +169,14 @@ class World : private Surroundings {
     bool left = false;      // in good order: what it wrote has reached the others
     bool has_copy = false;  // of the data, which its agent has to be told of
     bool damaged = false;   // its server has lost transactions that others may have: only a reseed helps
+    // C12: when its agent ceased to watch its server, and when it began again; when its server was last within reach.
+    std::optional<Time> unwatched_since;
+    Time watched_again{0};
+    Time unwatched_last{0};
+    Time reached{0};
+    bool within_reach = false;
+    Time reached_since{0};
+    Time reached_before{0};  // when the time of being within reach before this one ended
   };
   struct Happening {
     Time at{0};
@@ -212,11 +221,15 @@ class World : private Surroundings {
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
   bool does_well(const Host& host, const Config* head = nullptr) const;
   void check_writer(Host& host);
+  void check_two_writers();
+  void note_watching(Host& host);
+  bool excused(const Host& host) const;
   void watch();
   std::string told_of(const std::string& name) const;
   std::string wrong_with_leaves();
   std::string wrong_with_spare(const Config& head, const Member& member) const;
   std::string wrong_with_member(const Config& head, const Member& member);
+  void mend_writer(const Host& host, const Snapshot& snapshot);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
   void record(Host& host, const Effects& effects);
 
@@ -248,6 +261,7 @@ class World : private Surroundings {
   std::uint64_t load_token_ = 0;
   std::uint64_t decide_token_ = 0;
 
+  bool one_writer_ = false;  // C12 holds from now on
   Checker checker_;
   std::uint64_t calm_token_ = 0;
   std::size_t ids_ = 0;

@@ -59,7 +59,7 @@ TEST_CASE("cli: wrong input is one line that says what would be right, and 64") 
   for (const auto& [words, part] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{}, "which command? There are: status, watch"},
            {{"stauts"}, "there is no command `stauts`; there are: status"},
-           {{"writer", "db1"}, "the command `writer` comes in a later version"},
+           {{"writer"}, "node"},
            {{"stranded"}, "what"},
            {{"stranded", "replay"}, "of which node"},
            {{"stranded", "look", "db3"}, "say show, replay or discard"},

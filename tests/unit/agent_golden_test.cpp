@@ -51,6 +51,14 @@ TEST_CASE("golden: a healthy ring") {
   is_golden("healthy", samples::healthy(4));
 }
 
+TEST_CASE("golden: one writer") {
+  Snapshot s = samples::healthy(4);
+  s.one_writer = true;
+  s.writer = "db2";
+  for (NodeView& node : s.nodes) node.read_only = node.name != "db2";
+  is_golden("one_writer", s);
+}
+
 TEST_CASE("golden: a node is out") {
   Snapshot s = samples::healthy(4);
   s.epoch = 8;

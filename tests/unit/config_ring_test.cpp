@@ -117,6 +117,7 @@ Config random_config(Random& random) {
   first.vote = first.vote || voters(config).size() % 2 == 0;
   if (voters(config).size() % 2 == 0) first.vote = false;
   if (voters(config).size() % 2 == 0) config = ring_of(1), config.members[0].vote = true;
+  if (random.one_in(3)) choose_first_writer(config, 1 + random.below(5000));
   return config;
 }
 
@@ -561,6 +562,63 @@ TEST_CASE("ring: bytes and hash are the same on every host and compiler") {
   CHECK(hex == "ffd985ad3dd9788bf3eec44f0b61ba6072433c6c50baf70e44d8f69f2cdf554a");
   CHECK(short_hex(hash(config)) == hex.substr(0, 8));
   CHECK(hash(config) == hash_bytes(canonical_bytes(config)));
+
+  config.one_writer = true;
+  config.writer = member.id;
+  config.writer_since = 7;
+  config.lease_ms = 2500;
+  config.old_writers = {{id_of(9), true}};
+  CHECK(canonical_bytes(config).size() == 320);
+  hex.clear();
+  for (const std::uint8_t byte : hash(config)) {
+    hex += "0123456789abcdef"[byte >> 4];
+    hex += "0123456789abcdef"[byte & 15];
+  }
+  CHECK(hex == "b8bdf5b39244041e4d3a038acc20c5e16c7dc57a63a5e5cc93362beeb6e8e6d1");
+}
+
+TEST_CASE("ring: the writer is in the ring, and nobody is named where all write") {
+  Config config = ring_of(3);
+  config.members[0].vote = true;
+  const auto wrong = [&] {
+    const auto error = validate(config);
+    return error ? error->text : "";
+  };
+  CHECK(wrong().empty());
+  config.writer = id_of(1);
+  CHECK(wrong() == "all may write, so there is no writer");
+  config.one_writer = true;
+  CHECK(wrong() == "the lease of the writer is 1 ms to 600000 ms");
+  config.lease_ms = 1000;
+  CHECK(wrong().empty());
+  config.members[0].in = false;
+  CHECK(wrong() == "the writer must be in the ring");
+  config.writer = id_of(4);
+  CHECK(wrong() == "the writer must be in the ring");
+  config.writer = NodeId{};
+  CHECK(wrong().empty());
+  config.writer = id_of(2);
+  config.old_writers = {{id_of(1), true}, {id_of(3), false}};
+  CHECK(wrong().empty());
+  config.old_writers.push_back({id_of(2), true});
+  CHECK(wrong() == "an old writer is named twice, or is the writer");
+  config.old_writers.back().id = id_of(1);
+  CHECK(wrong() == "an old writer is named twice, or is the writer");
+}
+
+TEST_CASE("ring: the first writer is the first of the ring, and all others that are in have to stop") {
+  Config config = ring_of(4);
+  config.epoch = 1;
+  config.members[0].in = false;
+  choose_first_writer(config, 2500);
+  CHECK(config.one_writer);
+  CHECK(config.writer == id_of(2));
+  CHECK(config.writer_since == 1);
+  CHECK(config.old_writers == std::vector<OldWriter>{{id_of(3), true}, {id_of(4), true}});
+  Config before = config;
+  before.writer = id_of(3);
+  CHECK(describe_change(before, config) == "db2 is the writer");
+  CHECK(describe_change(ring_of(4), before) == "db1 out; one writes; db3 is the writer");
 }
 
 TEST_CASE("ring: what is written is read again, and equal configs alone have equal bytes") {

@@ -315,7 +315,12 @@ TEST_CASE("settings: names, addresses and words") {
 TEST_CASE("settings: what a later version will have is refused, not ignored") {
   CHECK(has(fault({"replication.mode = \"position\""}), "[replication] mode: \"position\" is not in this version yet"));
   CHECK(has(fault({"replication.semi_sync = true"}), "[replication] semi_sync: true is not in this version yet"));
-  CHECK(has(fault({"ring.writers = \"one\""}), "[ring] writers: \"one\" is not in this version yet"));
+}
+
+TEST_CASE("settings: one writer") {
+  CHECK_FALSE(accepted({}).ring.one_writer);
+  CHECK(accepted({"ring.writers = \"one\""}).ring.one_writer);
+  CHECK(settings_fingerprint(accepted({"ring.writers = \"one\""})) != settings_fingerprint(accepted({})));
 }
 
 TEST_CASE("settings: contradictions") {
@@ -371,7 +376,7 @@ TEST_CASE("settings: all faults at once, in the order of the lines, each once") 
       "initial = [\"db1\",\n"           // 8
       "  \"db1\",\n"                    // 9
       "  4]\n"                          // 10
-      "writers = \"one\"\n"             // 11
+      "writers = \"two\"\n"             // 11
       "[failure]\n"                     // 12
       "silence = \"2500\"\n"            // 13
       "[elsewhere]\n",                  // 14

@@ -69,7 +69,7 @@ class Filler {
     std::visit([this](auto& body) { (*this)(body); }, x);
   }
   template <class F>
-  void appended(F field) {
+  void appended(F field, bool /*present*/ = true) {
     field();
   }
 

@@ -68,8 +68,8 @@ class Stuffer {
     std::visit([this](const auto& body) { (*this)(body); }, x);
   }
   template <class F>
-  void appended(F field) {
-    field();
+  void appended(F field, bool present = true) {
+    if (present) field();
   }
 
  private:

@@ -36,7 +36,7 @@ TEST_CASE("mysql/setup: accounts are made on each server for itself, with what t
   CHECK(shown(*oracle)[2] ==
         "CREATE USER IF NOT EXISTS 'ringagent'@'localhost' IDENTIFIED WITH auth_socket AS 'agent' REQUIRE "
         "NONE");
-  CHECK(shown(*oracle).back() == "GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO 'ringagent_repl'@'%'");
+  CHECK(shown(*oracle).back() == "GRANT REPLICATION SLAVE, BACKUP_ADMIN, REFERENCES ON *.* TO 'ringagent_repl'@'%'");
   accounts.replication_password.clear();
   CHECK(!account_statements(parse_version("9.7.4"), accounts));
   CHECK(!account_statements(parse_version("5.6.1"), accounts));
