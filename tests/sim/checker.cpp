@@ -81,6 +81,7 @@ void Checker::note_vote(const DurableState& before, const DurableState& after, T
 }
 
 void Checker::check_chain(const std::string& host, const DurableState& after, std::vector<Config>& fresh) {
+  host_of_[after.self] = host;
   if (after.chain.empty() || chain_seen_[host] == after.chain.back()) return;
   std::size_t from = after.chain.size();
   while (from > 0 && after.chain[from - 1] != chain_seen_[host]) --from;
@@ -135,7 +136,19 @@ void Checker::check_majority(const Config& config, const std::string& bytes, con
   std::size_t most = 0;
   const auto count = [&](const std::set<NodeId>& accepted) {
     std::size_t votes = 0;
-    for (const NodeId& id : asked) votes += accepted.count(id) > 0 || id == decider.self ? 1 : 0;
+    for (const NodeId& id : asked) {
+      // At formation a name votes, under whatever id: one that was wiped meanwhile has forgotten a promise, but no value is
+      // chosen without all the others.
+      const auto same_host = [&](const NodeId& voter) {
+        const auto there = host_of_.find(voter);
+        const auto wanted = host_of_.find(id);
+        return parent == nullptr && there != host_of_.end() && wanted != host_of_.end() &&
+               there->second == wanted->second;
+      };
+      const bool voted = accepted.count(id) > 0 || id == decider.self || same_host(decider.self) ||
+                         std::any_of(accepted.begin(), accepted.end(), same_host);
+      votes += voted ? 1 : 0;
+    }
     most = std::max(most, votes);
   };
   count({});

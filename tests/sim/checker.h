@@ -86,6 +86,7 @@ class Checker {
   std::map<Number, Hash> decided_;
   bool forced_twice_ = false;
   std::set<NodeId> wiped_;
+  std::map<NodeId, std::string> host_of_;          // under every id that a host has had
   std::map<std::string, std::string> chain_seen_;  // by host: the last config whose chain was looked at
   std::map<Instance, std::map<Ballot, Vote>> votes_;
   std::map<std::string, Time> first_votes_;
