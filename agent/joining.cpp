@@ -10,14 +10,15 @@
 namespace ringagent {
 namespace {
 
-// The members as they would say hello today.
+// The members as they would say hello today, as far as they have been heard of.
 std::map<std::string, Hello> as_hellos(const View& view) {
   std::map<std::string, Hello> out;
   for (const Member& member : view.config->members) {
+    const PeerView* p = peer(view, member.id);
+    if (p == nullptr || p->record == nullptr || p->record->server_id == 0) continue;
     Hello& hello = out[member.name];
     hello.candidate.role = member.role;
-    const PeerView* p = peer(view, member.id);
-    if (p != nullptr && p->record != nullptr) hello.record = *p->record;
+    hello.record = *p->record;
     hello.record.server_id = member.server_id;
     hello.record.server_uuid = member.server_uuid;
     hello.record.mysql = member.mysql;
@@ -32,6 +33,11 @@ std::string against_server(const View& view, const Hello& hello) {
            (record.health_why.empty() ? "" : " (" + record.health_why + ")");
   for (const ProblemFact& problem : record.problems) {
     if (problem.severity != 0) return problem.text;
+  }
+  for (const Member& member : view.config->members) {
+    if (member.server_id == record.server_id)
+      return member.name + " and " + hello.candidate.name + " have the same server_id " +
+             std::to_string(record.server_id) + ": give one of them another one and restart it";
   }
   std::map<std::string, Hello> all = as_hellos(view);
   all[hello.candidate.name] = hello;

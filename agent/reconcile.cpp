@@ -183,7 +183,7 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   if (auto no = source_unfit(s, nullptr, *source)) return *no;
   auto statements = dialect.create_link(source->mysql, s.link_settings);
   if (!statements) return blocked(statements.error().text);
-  auto all = begin_position(*s.server);
+  auto all = begin_position(*s.server, s.source->purged);
   all.insert(all.end(), statements->begin(), statements->end());
   Plan plan = deed(Deed::create_link, std::move(all), "follow " + source->name);
   plan.source = source->mysql;

@@ -274,11 +274,13 @@ std::vector<std::string> adopt_position(const GtidSeed& seed) {
           "SET GLOBAL gtid_binlog_state = " + quote(seed.binlog_state)};
 }
 
-std::vector<Statement> begin_position(const ServerState& server) {
+std::vector<Statement> begin_position(const ServerState& server, const std::string& purged) {
   if (!mariadb(server.version)) return {};
   const auto have = GtidSet::parse(Flavor::mariadb, server.executed);
   const auto asked = GtidSet::parse(Flavor::mariadb, server.slave_pos);
-  if (!have || !asked) return {};  // whoever needs them says so
+  const auto gone = GtidSet::parse(Flavor::mariadb, purged);
+  if (!have || !asked || !gone) return {};  // whoever needs them says so
+  if (asked->contains(*gone)) return {};
   const auto newest = [](const GtidSet& set, std::uint32_t domain) {
     std::uint64_t out = 0;
     for (const auto& [stream, intervals] : set.streams()) {

@@ -108,9 +108,10 @@ std::vector<std::string> adopt_position(const GtidSeed& seed);
 
 // MariaDB: a server that has written or was copied, and follows somebody for the first time, asks for all that is not in
 // its gtid_slave_pos, its own transactions included; a source that is a copy of it has not got them in its binlog
-// (1236). What is in the own binlog is not to be asked for: before the link is made, while none runs. Empty if nothing is
-// to be done.
-std::vector<Statement> begin_position(const ServerState& server);
+// (1236). What is in the own binlog is not to be asked for: before the link is made, while none runs. `purged`: what the source
+// cannot give any more. Empty if nothing is to be done: a source that has everything, and has not heard yet of what only this
+// server has written, would refuse to be asked for what follows that.
+std::vector<Statement> begin_position(const ServerState& server, const std::string& purged);
 
 // ---- accounts (MariaDB)
 

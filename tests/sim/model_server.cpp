@@ -265,6 +265,7 @@ void ModelServer::lose_tail(std::size_t transactions) {
 void ModelServer::copy_from(const ModelServer& donor) {
   stop_threads(true, true);
   close_connections(true);
+  ++resets_;
   binlog_.clear();
   executed_ = purged_ = slave_pos_ = donor.executed_;
   contents_ = donor.contents_;
@@ -481,7 +482,7 @@ void ModelServer::connected(ModelServer& source) {
   io_ = IoState::running;
   io_errno_ = 0;
   io_error_.clear();
-  source_start_ = source.starts_;
+  source_start_ = source.starts_ + source.resets_;
   source_index_ = 0;
   for (const auto& [origin, number] : asked()) received_[origin] = std::max(received_[origin], number);
   heard_ = world_.now();
@@ -517,7 +518,7 @@ void ModelServer::source_closed(const ModelServer& source) {
 
 void ModelServer::receive() {
   ModelServer* source = world_.server_at(source_);
-  if (source == nullptr || source->hung() || !source->listening() || source->starts_ != source_start_) return;
+  if (source == nullptr || source->hung() || !source->listening() || source->starts_ + source->resets_ != source_start_) return;
   if (!world_.path(*source, *this) || !world_.path(*this, *source)) return;
   for (; source_index_ < source->binlog_.size(); ++source_index_) {
     const Transaction& next = source->binlog_[source_index_];
@@ -538,7 +539,7 @@ void ModelServer::keep_alive(std::uint64_t life) {
   if (life != io_life_) return;
   ModelServer* source = world_.server_at(source_);
   const bool there = source != nullptr && world_.path(*this, *source) && world_.path(*source, *this);
-  if (there && (source->starts_ != source_start_ || source->process_ == Process::stopped)) {
+  if (there && (source->starts_ + source->resets_ != source_start_ || source->process_ == Process::stopped)) {
     lost(2013, "error reconnecting to master: Lost connection", retry_);
     return;
   }

@@ -165,6 +165,7 @@ class ModelServer {
   Process process_ = Process::stopped;
   bool hung_ = false;
   std::uint64_t starts_ = 0;
+  std::uint64_t resets_ = 0;  // its binlog was thrown away, and with it the connections of those who read it
   Time started_at_{0};
   Time ended_at_{0};
   Positions at_start_;

@@ -141,19 +141,23 @@ TEST_CASE("mysql/copy: who follows for the first time does not ask for what it h
   ServerState server;
   server.version = kMaria;
   server.domain_id = server.server_id = 1;
-  const auto said = [&](const char* executed, const char* slave_pos) {
+  const auto said = [&](const char* executed, const char* slave_pos, const char* purged = "1-1-50") {
     server.executed = executed;
     server.slave_pos = slave_pos;
-    const auto plan = begin_position(server);
+    const auto plan = begin_position(server, purged);
     return plan.empty() ? std::string() : plan.front().sql;
   };
   const std::string all = "SET GLOBAL gtid_slave_pos = @@global.gtid_binlog_pos";
   CHECK(said("", "").empty());
   CHECK(said("1-1-53", "") == all);
-  CHECK(said("0-1-5,1-1-53", "1-1-53") == all);  // written before it had a domain of its own
-  CHECK(said("1-1-53,2-2-9", "1-1-50,2-2-9") == all);
+  CHECK(said("0-1-5,1-1-53", "1-1-53", "0-1-5,1-1-50") == all);  // written before it had a domain of its own
+  CHECK(said("1-1-53,2-2-9", "1-1-50,2-2-9", "1-1-52") == all);
+  CHECK(said("1-1-53,2-2-9", "1-1-50,2-2-9").empty());
   CHECK(said("1-1-53,2-2-9", "1-1-53,2-2-8").empty());
   CHECK(said("1-1-53", "1-1-53,3-3-7").empty());
+  // The source can give all that is asked for; what only this server has written it has never seen.
+  CHECK(said("1-1-53", "", "").empty());
+  CHECK(said("1-1-53,2-2-9", "2-2-9", "2-2-5").empty());
   CHECK(said("1-1-53", "3-3-7") == "SET GLOBAL gtid_slave_pos = CONCAT(@@global.gtid_binlog_pos, ',3-3-7')");
   server.version = kOracle;
   CHECK(said("1-1-53", "").empty());
