@@ -14,6 +14,7 @@
 namespace ringagent::copying {
 namespace {
 
+constexpr unsigned kNoSuchThread = 1094;  // it has ended by itself
 constexpr std::size_t kPieceBytes = 256 * std::size_t{1024};
 constexpr int kTickMs = 500;
 constexpr int kAttempts = 3;
@@ -236,6 +237,21 @@ class DumpCopy {
     return out;
   }
 
+  // Whoever reads this server's binary log still (a replica that has been cut off from the agents) reads one that is thrown
+  // away: it has to come again, and to ask by what it has.
+  Result<void> end_readers() {
+    const auto readers =
+        question(local_.client, "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'",
+                 "the server");
+    if (!readers) return tl::unexpected(readers.error());
+    for (std::size_t i = 0; i < readers->rows.size(); ++i) {
+      const auto done = local_.client.query("KILL " + readers->text(i, {"id"}), kQuick);
+      if (!done && done.error().number != kNoSuchThread)
+        return fail("the server refused to end a reader of its binary log: " + done.error().text);
+    }
+    return {};
+  }
+
   Result<void> settle_mariadb() {
     std::vector<std::string> statements;
     for (std::size_t i = 0; i < accounts_.size(); ++i) {
@@ -247,6 +263,7 @@ class DumpCopy {
     if (auto done = settle_events(local_, events_); !done) return done;
     const auto seed = gtid_seed(position_, state_before_, local_.domain_id, local_.server_id, own_highest());
     if (!seed) return tl::unexpected(seed.error());
+    if (auto done = end_readers(); !done) return done;
     if (auto done = run_all(local_.client, adopt_position(*seed), kLong); !done) return done;
     return write_mark(local_, job_, CopyMethod::dump, CopyState::complete);
   }
