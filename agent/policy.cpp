@@ -438,7 +438,7 @@ std::string held_back(const View& view, const NodeId& id) {
     }
   }
   for (const NodeId& follower : followers) {
-    if (const std::string lacks = lacks_what_is_purged(view, follower, id); !lacks.empty()) return lacks;
+    if (std::string lacks = lacks_what_is_purged(view, follower, id); !lacks.empty()) return lacks;
   }
   if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
     return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
