@@ -28,9 +28,10 @@ void Daemon::step(Event event) {
   for (const auto& request : effects.ports) probe(request);
   for (const auto& entry : effects.history) record(entry);
   for (const auto& line : effects.log) log_line(line.level, line.text);
-  for (auto& reply : effects.replies) api_->reply(std::move(reply));
   something_happened_ = something_happened_ || !only_time;
-  if (!effects.history.empty()) publish();  // what was decided or done is shown at once
+  // What was decided or done is shown at once, and before anybody is told of it: whoever was answered looks at the status.
+  if (!effects.history.empty() || !effects.replies.empty()) publish();
+  for (auto& reply : effects.replies) api_->reply(std::move(reply));
 }
 
 // Kept before it is said. As with the store: who cannot write any more must not go on as if he could.
