@@ -15,7 +15,7 @@ class Mutant:
     why: str
     complaint: str
     edits: tuple
-    by: str = "seeds"  # or a filter for unit_tests: what has no place in the simulated world
+    by: str = "seeds"  # or the file of a story; or a filter for unit_tests: what has no place in the simulated world
 
 
 def edit(path, old, new):
@@ -39,7 +39,8 @@ MUTANTS = [
         edit("gossip/store.cpp", "  const std::size_t index = 1 - last_;\n  Slot& slot", "  const std::size_t index = last_;\n  Slot& slot"),), by="store: *"),
     Mutant("skip_the_relay_drain", "the last transactions of a dead node are thrown away with the relay log", "C5", (
         edit("agent/reconcile.cpp", "plan.drain = dialect.version().flavor == Flavor::mariadb && !s.old_source_well && link.sql_running;",
-             "plan.drain = false;"),)),
+             "plan.drain = false;"),),
+        by="tests/stories/drain_of_a_silent_host.txt"),
     Mutant("stop_the_io_thread_alone", "MariaDB commits half a transaction, unlogged (H25)", "C8", (
         edit("mysql/dialect_plans.cpp", "    plan = stop_link();\n",
              '    plan = stop_link();\n    plan.insert(plan.begin(), plain("STOP SLAVE IO_THREAD", "stop receiver", 5s));\n'),)),
