@@ -858,7 +858,8 @@ std::string World::wrong_with_ring() {
     return host.name + " does not have epoch " + std::to_string(head->epoch);
   }
   for (const Host& host : hosts_) {
-    const bool joins = calm_token_ > 0 && options_.joiners.count(host.name) > 0 && host.node && !host.gone;
+    const bool joins = calm_token_ > 0 && options_.joiners.count(host.name) > 0 && host.node && !host.gone &&
+                       host.server->listening() && !host.server->hung();
     if (joins && head->find(host.name) == nullptr) return host.name + " has not joined";
   }
   const Host* first = nullptr;  // whose keys everybody should have
