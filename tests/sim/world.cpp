@@ -354,7 +354,8 @@ void World::check_two_writers() {
     one_writer_ = false;  // said once, until there is one again
     return violation("C12: " + writer->name + " and " + host.name + " take writes");
   }
-  one_writer_ = true;
+  // Where the mode has just begun, those who wrote before end one after another; it holds from its first writer on.
+  one_writer_ = one_writer_ || (writer != nullptr && checker_.newest()->writer == writer->disk.self);
 }
 
 // What the rules of the world need to know of the last seconds.
