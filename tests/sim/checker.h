@@ -21,8 +21,8 @@
 // C8 (nothing lost, doubled or looping) is the model servers' part: they see contents, not positions (world.h, audit).
 // So are two rules of the world: C9, nobody is taken out as dead whose server does well and is heard of by its successor;
 // C10, no server takes writes for long while its node is out; C12, with one writer no two servers take writes at once (but
-// for what no agent can prevent: world.cpp). C11: who objects because somebody answered it has got packets
-// from it.
+// for what no agent can prevent: world.cpp); C13, nobody is sent to be reseeded who has lost nothing. C11: who objects because
+// somebody answered it has got packets from it.
 //
 // Intuition: the checker looks only at disks and at what is sent to servers, never into an agent: so it cannot share an
 // agent's mistake. It sees every persist before anything that follows from it.

@@ -74,7 +74,7 @@ MUTANTS = [
         edit("agent/repair.cpp", "      overtaken_ = overtaken_ || stale;\n", ""))),
     Mutant("whose_read_only", "a node that is back stays read_only for ever", WHOLE, (
         edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
-    Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", WHOLE, (
+    Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", "C13", (
         edit("agent/node_server.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
     Mutant("leaves_undrained", "a node leaves with transactions that nobody else has", "FAILURE", (
         edit("agent/node_server.cpp", "  phase_ = drained() ? Phase::drained : Phase::draining;", "  phase_ = Phase::drained;"),),

@@ -728,6 +728,10 @@ void World::tend(const std::string& name) {
   });
   if (own->reason != "copying") {
     h.has_copy = false;
+    const bool lost = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
+      return p.code == "needs_reseed" && p.node == name && p.text.find("lost tail") != std::string::npos;
+    });
+    if (lost && !h.damaged) violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
     if (has("needs_reseed") || in_the_way) command(name, "reseed");
   } else if (own->phase == "copying") {
     const std::string donor = h.has_copy ? "" : donor_for(h);
