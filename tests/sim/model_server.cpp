@@ -518,7 +518,8 @@ void ModelServer::source_closed(const ModelServer& source) {
 
 void ModelServer::receive() {
   ModelServer* source = world_.server_at(source_);
-  if (source == nullptr || source->hung() || !source->listening() || source->starts_ + source->resets_ != source_start_) return;
+  if (source == nullptr || source->hung() || !source->listening() || source->starts_ + source->resets_ != source_start_)
+    return;
   if (!world_.path(*source, *this) || !world_.path(*this, *source)) return;
   for (; source_index_ < source->binlog_.size(); ++source_index_) {
     const Transaction& next = source->binlog_[source_index_];
