@@ -7,6 +7,7 @@
 #include "agent/evidence.h"
 #include "agent/joining.h"
 #include "agent/positions.h"
+#include "agent/reconcile.h"
 #include "agent/writer.h"
 #include "gossip/chain.h"
 
@@ -83,8 +84,9 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
 std::optional<NodeId> saviour_of(const View& view, const Config& next) {
   std::vector<NodeId> candidates;
   for (const Member& member : next.members) {
-    if (member.role != Role::leaf && member.role != Role::witness && usable(view, member.id))
-      candidates.push_back(member.id);
+    // One that waits for a copy has nothing, or what nobody should have.
+    const bool may = member.role != Role::leaf && member.role != Role::witness && !is_copied_onto(member);
+    if (may && usable(view, member.id)) candidates.push_back(member.id);
   }
   return most_advanced(view, candidates);
 }
@@ -414,7 +416,7 @@ bool usable(const View& view, const NodeId& node) {
   if (node != view.self && (p->liveness != Liveness::alive || p->ping_unanswered)) return false;
   const NodeRecord& record = *p->record;
   return record.health == MysqlHealth::up && record.unsafe.empty() && record.phase != Phase::refused &&
-         record.phase != Phase::checking;
+         record.phase != Phase::checking && record.phase != Phase::copying;
 }
 
 std::int64_t stranded_count(const View& view, const NodeId& node) {
