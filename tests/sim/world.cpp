@@ -936,9 +936,10 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (member.in && member.absence != Absence::none && !followers.empty() &&
       !host(head.find(followers.front())->name).node)
     return {};
-  // What a server has whose agent is gone is not known: nobody's data is replaced meanwhile.
-  const bool unknown = std::any_of(head.members.begin(), head.members.end(),
-                                   [&](const Member& m) { return m.in && !host(m.name).node; });
+  // What a server has that is down, or whose agent is gone, may be all that there is of it: nobody's data is replaced meanwhile.
+  const bool unknown = std::any_of(head.members.begin(), head.members.end(), [&](const Member& m) {
+    return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening());
+  });
   if (member.absence == Absence::copying && unknown) return {};
   if (member.absence != Absence::none)
     return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
