@@ -292,9 +292,9 @@ Snapshot Node::Impl::snapshot(Time now) const {
   s.self_up = server_.up();
   if (chain.head() == nullptr) {
     add(s, "critical", "not_formed", "",
-        settings.initial.empty()
-            ? "no ring yet: run `ringagent init` on the first node, `ringagent join HOST:PORT` on others"
-            : "no ring has been formed yet");
+        settings.initial.empty() ? "no ring has been formed yet: run `ringagent init` on the first node, `ringagent "
+                                   "join HOST:PORT` on others"
+                                 : "no ring has been formed yet");
     for (const std::string& problem : formation_problems_) add(s, "critical", "formation", "", problem);
     s.self_why = "no ring has been formed yet";
     return s;

@@ -940,7 +940,8 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   const bool unknown = std::any_of(head.members.begin(), head.members.end(), [&](const Member& m) {
     return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening());
   });
-  if (member.absence == Absence::copying && unknown) return {};
+  const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
+  if (told.find("does not answer, and when") != told.npos || told.find("bring it back") != told.npos) return {};
   if (member.absence != Absence::none)
     return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
   if (!member.in && member.role == Role::ring)
