@@ -250,7 +250,7 @@ std::string old_one_answers(const View& view) {
     const Member* member = view.config->find(old.id);
     const PeerView* p = peer(view, old.id);
     if (member == nullptr || p == nullptr) continue;
-    if (old.id == view.self || (agent_answers(*p) && !p->ping_unanswered))
+    if (answers_now(view, old.id))
       return "the agent of " + member->name + " answers: it says itself when its server takes no writes";
     if (p->port == EdgeState::ok || p->looked_read_only)
       return "the server of " + member->name + " answers: it is not down";

@@ -115,6 +115,11 @@ bool agent_answers(const PeerView& peer) {
   return peer.liveness == Liveness::alive || peer.liveness == Liveness::suspect;
 }
 
+bool answers_now(const View& view, const NodeId& id) {
+  const PeerView* p = peer(view, id);
+  return id == view.self || (p != nullptr && agent_answers(*p) && !p->ping_unanswered);
+}
+
 std::vector<const NodeRecord*> ring_records(const View& view, const NodeId& but, bool living) {
   std::vector<const NodeRecord*> out;
   for (const NodeId& id : ring(*view.config)) {
@@ -175,7 +180,7 @@ std::optional<Duration> unfollowed_for(const View& view, const NodeId& id) {
 Hearing hear(const View& view, const NodeId& accused) {
   const PeerView* p = peer(view, accused);
   if (p == nullptr) return {};
-  const bool by_own_agent = accused == view.self || (agent_answers(*p) && !p->ping_unanswered);
+  const bool by_own_agent = answers_now(view, accused);
   if (by_own_agent && (p->record == nullptr || says_well(*p->record))) {
     const auto unfollowed = unfollowed_for(view, accused);
     if (!unfollowed) return hear_stuck(view, *p);

@@ -37,6 +37,9 @@ LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accu
 // have moved. What `id` writes reaches nobody; out of the ring it is read_only. For how long that agent has been silent.
 std::optional<Duration> unfollowed_for(const View& view, const NodeId& id);
 
+// Its agent is believed to live, and has not left my newest ping unanswered; true of myself.
+bool answers_now(const View& view, const NodeId& id);
+
 // The newest records of the members of the ring, `but` left out; with `living`, of those only whose agents answer.
 std::vector<const NodeRecord*> ring_records(const View& view, const NodeId& but, bool living);
 

@@ -139,7 +139,7 @@ std::string against_copying(const View& view, const ServerState& server) {
     if (id == view.self || p == nullptr || p->record == nullptr || p->record->server_id == 0) continue;
     somebody = true;
     const std::int64_t lacks = own_lost(*own->record, p->record->executed, others);
-    if (lacks != 0 && (!agent_answers(*p) || p->ping_unanswered))
+    if (lacks != 0 && !answers_now(view, id))
       return "the agent of " + view.config->find(id)->name +
              " does not answer, and when it last did its server lacked " + std::to_string(lacks) +
              " transactions that this one once wrote";

@@ -85,14 +85,13 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
       u.lag_ms = lag_of(member.id, link.source, now);
     v.upstreams.push_back(std::move(u));
   }
+  if (member.in) return v;
   std::vector<const NodeRecord*> others;
   for (const Member& other : chain.head()->members) {
     if (const NodeRecord* r = facts_.find(other.id); r != nullptr && other.id != member.id) others.push_back(r);
   }
-  if (!member.in) {
-    v.stranded = own_missing_elsewhere(*record, others);
-    v.stranded_set = own_missing_set(*record, others);
-  }
+  v.stranded = own_missing_elsewhere(*record, others);
+  v.stranded_set = own_missing_set(*record, others);
   return v;
 }
 

@@ -386,8 +386,9 @@ std::int64_t stranded_of(const View& view, const NodeRecord& record) {
 std::string lacks_what_is_purged(const View& view, const NodeId& follower, const NodeId& source) {
   const PeerView* to = peer(view, follower);
   const PeerView* from = peer(view, source);
-  const bool lives = follower == view.self || (to != nullptr && agent_answers(*to) && !to->ping_unanswered);
-  if (!lives || to->record == nullptr || from == nullptr || from->record == nullptr) return {};
+  if (!answers_now(view, follower) || to == nullptr || to->record == nullptr || from == nullptr ||
+      from->record == nullptr)
+    return {};
   if (to->record->health != MysqlHealth::up || !to->record->unsafe.empty() || to->record->phase == Phase::refused)
     return {};
   // MariaDB throws away what it has received and not applied when it is pointed at another source.
@@ -433,8 +434,7 @@ std::string held_back(const View& view, const NodeId& id) {
   put_in(next, id);
   const std::vector<NodeId> followers = downstream(next, id);
   if (!followers.empty() && followers.front() != view.self && ring(next).size() > 1) {
-    const PeerView* follower = peer(view, followers.front());
-    if (follower == nullptr || !agent_answers(*follower) || follower->ping_unanswered) {
+    if (!answers_now(view, followers.front())) {
       return "the agent of " + name_of(next, followers.front()) + " does not answer, so nobody can make it follow " +
              name_of(next, id);
     }

@@ -120,8 +120,8 @@ bool usable(const View& view, const NodeId& node);
 std::int64_t stranded_count(const View& view, const NodeId& node);
 
 // Why a member that is out and ready is not taken back, or "": what is stranded on it waits for a person who has not decided
-// that it goes out (Member.replay), or its
-// successor could not be told to follow it, and what it writes would reach nobody.
+// that it goes out (Member.replay), its successor could not be told to follow it, and what it writes would reach nobody, or
+// whoever would follow it lacks what it can no longer give.
 std::string held_back(const View& view, const NodeId& node);
 
 // The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10 minutes at most.

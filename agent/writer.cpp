@@ -16,11 +16,6 @@ Duration agent_period(const View& view) {
   return 2 * view.silence / kLeaseAsks + 500ms;
 }
 
-bool answers(const View& view, const NodeId& id) {
-  const PeerView* p = peer(view, id);
-  return id == view.self || (p != nullptr && agent_answers(*p) && !p->ping_unanswered);
-}
-
 // How long ago its server was last known to live; max() if nobody can say.
 Duration server_heard_for(const View& view, const NodeId& id) {
   Duration heard = Duration::max();
@@ -45,7 +40,7 @@ bool ends_by_time(const View& view, const NodeId& id) {
   const PeerView* p = peer(view, id);
   if (p == nullptr || p->record == nullptr || p->record->health == MysqlHealth::down) return true;
   if (p->record->health == MysqlHealth::hung) return false;
-  if (answers(view, id)) return true;
+  if (answers_now(view, id)) return true;
   if (p->port == EdgeState::refused) return true;  // when it starts again it is read_only, and gets no lease
   const Duration server = server_heard_for(view, id);
   return server == Duration::max() || p->heard_for <= server + agent_period(view);
@@ -212,7 +207,7 @@ std::string still_writing(const View& view, Duration learnt_for) {
     const PeerView* p = peer(view, old.id);
     const bool hangs = p != nullptr && p->record != nullptr && p->record->health == MysqlHealth::hung;
     const std::string server = "the server of " + name;
-    if (p != nullptr && answers(view, old.id)) {
+    if (p != nullptr && answers_now(view, old.id)) {
       if (hangs)
         return server +
                " hangs and may take a write when it wakes: end its process (kill -9), and this goes on by itself";
@@ -240,7 +235,7 @@ std::string still_missing(const View& view, const NodeRecord& own) {
   if (!own.received.empty()) return "what has been received here is not all applied yet";
   for (const NodeId& id : ring(*view.config)) {
     const PeerView* p = peer(view, id);
-    if (id == view.self || p == nullptr || p->record == nullptr || !answers(view, id)) continue;
+    if (id == view.self || p == nullptr || p->record == nullptr || !answers_now(view, id)) continue;
     if (contains_all(own.flavor, own.executed, with_received(*p->record).executed)) continue;
     return "what " + view.config->find(id)->name + " has is not all here yet";
   }

@@ -66,7 +66,7 @@ MUTANTS = [
     Mutant("wrong_upstream", "a ring closes where it must not", "C5", (
         edit("config/ring.cpp", "    const Member& member = config.members[(own + n - step) % n];", "    const Member& member = config.members[(own + step) % n];"),)),
     Mutant("successor_is_not_asked", "a node is spliced in before one that cannot be told to follow it", DATA, (
-        edit("agent/policy.cpp", "    if (follower == nullptr || !agent_answers(*follower) || follower->ping_unanswered) {", "    if (false) {"),
+        edit("agent/policy.cpp", "    if (!answers_now(view, followers.front())) {", "    if (false) {"),
         edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned && !goes) return std::nullopt;", "  return std::nullopt;"),
         edit("agent/evidence.cpp", "    if (!unfollowed) return hear_stuck(view, *p);", "    return {};"))),
     Mutant("an_old_plan_goes_on", "the statements of one epoch are finished in the next", "C5", (
