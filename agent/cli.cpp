@@ -27,6 +27,7 @@ struct Words {
   ReseedOptions reseed;
   CopyOptions copy;
   bool no_wait = false;
+  bool abandon_formation = false;
   std::string node;
   std::vector<std::string> nodes;
   MaintenanceOptions maintenance;
@@ -140,8 +141,11 @@ class CommandLine {
 
   void add_copying_commands() {
     Words& w = words_;
-    add("init", "the first node of a new ring: this one alone, with the data that it has", "init",
-        [&w](Console c) { return init_command(w.agent, c); });
+    auto* init = add("init", "the first node of a new ring: this one alone, with the data that it has", "init",
+                     [&w](Console c) { return init_command(w.agent, w.abandon_formation, c); });
+    init->add_flag("--abandon-formation", w.abandon_formation,
+                   "instead: forget what this node has voted on forming a ring from an older [ring] initial; "
+                   "on every node of that list, or two rings may come of it");
     auto* join = add("join", "a further node: a member of the ring, with a copy of its data",
                      "join 10.0.0.1:7946 --after db2", [&w](Console c) {
                        w.join.copy = w.copy;

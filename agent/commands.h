@@ -90,7 +90,7 @@ struct JoinOptions {
   std::string data = "auto";  // auto | none
   CopyOptions copy;
 };
-int init_command(const AgentChoice& agent, Console console);
+int init_command(const AgentChoice& agent, bool abandon, Console console);
 int join_command(const AgentChoice& agent, const JoinOptions& options, Console console);
 struct ReseedOptions {
   bool yes = false;

@@ -251,7 +251,8 @@ std::string method_fault(const std::string& method) {
 
 }  // namespace
 
-int init_command(const AgentChoice& agent, Console console) {
+int init_command(const AgentChoice& agent, bool abandon, Console console) {
+  if (abandon) return run_agent_command(agent, "init", {{"abandon", "1"}}, console);
   if (const int code = run_agent_command(agent, "init", {}, console); code != kExitOk) return code;
   return watch_until(agent, console, [&](const Json& status) -> std::string {
     const std::string self = json_read::str(status, "node");

@@ -20,7 +20,7 @@
 #include "gossip/key_book.h"
 #include "gossip/swim.h"
 
-// The inside of Node. Its functions are spread over six files by what they are about:
+// The inside of Node. Its functions are spread over eight files by what they are about:
 //   node.cpp         dispatch of events, packets, time
 //   node_join.cpp    formation, init, join
 //   node_ring.cpp    campaigns (wish -> canvass -> Paxos), the voter's answers, commands
@@ -72,6 +72,7 @@ class Node::Impl {
   // ---- node_join.cpp
   Hello own_hello() const;
   void say_hello();
+  void answer_hello(const Packet& packet, const Hello& hello, Body body);
   void on_hello(const Packet& packet, const Hello& hello);
   void on_applicant(const Packet& packet, const Hello& hello);
   void on_joiner(const Packet& packet, const Hello& hello);

@@ -60,16 +60,17 @@ void Node::Impl::say_hello() {
   }
 }
 
+// Whoever says hello need not be a member yet: it is answered where it says that it is.
+void Node::Impl::answer_hello(const Packet& packet, const Hello& hello, Body body) {
+  send(packet.from, std::move(body));
+  fx_->send.back().address = hello.candidate.gossip;
+}
+
 void Node::Impl::on_hello(const Packet& packet, const Hello& hello) {
   if (chain.head() != nullptr) {
     const Member* member = chain.head()->find(packet.from);
     if (member == nullptr) return on_applicant(packet, hello);
-    Outgoing outgoing;
-    outgoing.to = packet.from;
-    outgoing.address = hello.candidate.gossip;
-    outgoing.message.body = Decided{chain.state().chain};
-    fx_->send.push_back(std::move(outgoing));
-    return;
+    return answer_hello(packet, hello, Decided{chain.state().chain});
   }
   if (hello.candidate.name == settings.name) {
     log(LogLevel::error, "another agent at " + packet.address.str() + " calls itself " + settings.name +
@@ -99,13 +100,8 @@ void Node::Impl::on_applicant(const Packet& packet, const Hello& hello) {
     return;
   }
   hellos_[name] = {hello, now_, packet.address};
-  if (hello.join) {  // it knows one of us, and a majority must have heard it: let it know the others
-    Outgoing outgoing;
-    outgoing.to = packet.from;
-    outgoing.address = hello.candidate.gossip;
-    outgoing.message.body = Decided{{canonical_bytes(*chain.head())}};
-    fx_->send.push_back(std::move(outgoing));
-  }
+  // It knows one of us, and a majority must have heard it: let it know the others.
+  if (hello.join) answer_hello(packet, hello, Decided{{canonical_bytes(*chain.head())}});
   const std::string why = impostor(view(), member->id, hello);
   if (!why.empty())
     log(LogLevel::warning, "an agent at " + packet.address.str() + " calls itself " + name +
@@ -121,11 +117,7 @@ void Node::Impl::on_joiner(const Packet& packet, const Hello& hello) {
     return;
   }
   log(LogLevel::warning, name + " at " + packet.address.str() + " wants to join and cannot: " + why);
-  Outgoing outgoing;
-  outgoing.to = packet.from;
-  outgoing.address = hello.candidate.gossip;
-  outgoing.message.body = CanvassAnswer{0, Opinion::object, why};
-  fx_->send.push_back(std::move(outgoing));
+  answer_hello(packet, hello, CanvassAnswer{0, Opinion::object, why});
 }
 
 // Who has been heard of lately and has no ring: members without their memory, and new ones.
@@ -148,21 +140,20 @@ void Node::Impl::start_founding(const Command& command) {
                              " was a member of this ring and has been removed: stop its agent, empty its state "
                              "directory, start it and join again");
   }
-  Founding f;
-  f.joins = command.name == "join";
-  const bool abandons = !argument(command, "abandon").empty();
-  if (!settings.initial.empty() && !abandons && !(founding_ && !founding_->joins))
-    return answer(false, "[ring] initial in the config names the nodes that form a ring by themselves: `" +
-                             command.name + "` is for an agent whose list is empty");
-  if (founding_ && founding_->joins != f.joins)
-    return answer(false, std::string("`") + (f.joins ? "init" : "join") + "` is under way here");
-  if (abandons) {
+  if (!argument(command, "abandon").empty()) {
     ChainOut out = chain_out();
     chain.abandon_formation(out);
     take(std::move(out));
     log(LogLevel::warning, "what this node had voted on forming a ring is given up");
-    if (!settings.initial.empty()) return answer(true, "given up; say so on every node of the old list");
+    return answer(true, "given up; say so on every node of the old list");
   }
+  Founding f;
+  f.joins = command.name == "join";
+  if (!settings.initial.empty() && !(founding_ && !founding_->joins))
+    return answer(false, "[ring] initial in the config names the nodes that form a ring by themselves: `" +
+                             command.name + "` is for an agent whose list is empty");
+  if (founding_ && founding_->joins != f.joins)
+    return answer(false, std::string("`") + (f.joins ? "init" : "join") + "` is under way here");
   if (f.joins) {
     const auto at = Address::parse(argument(command, "address"));
     if (!at) return answer(false, at.error().text);

@@ -173,6 +173,14 @@ TEST_CASE("cli: pause and resume say what came of it") {
   CHECK(refused.err == "ringagent: no ring has been formed yet\n");
 }
 
+TEST_CASE("cli: init gives up an older vote, and waits for nothing") {
+  Agent agent;
+  CHECK(agent.ask({"init", "--abandon-formation"}).code == 0);
+  REQUIRE(agent.commands.size() == 1);
+  CHECK(agent.commands[0].name == "init");
+  CHECK(agent.commands[0].arguments == std::vector<std::pair<std::string, std::string>>{{"abandon", "1"}});
+}
+
 TEST_CASE("cli: init says what the next node types") {
   Snapshot s = samples::healthy(1);
   s.nodes[0].gossip_address = "10.0.0.1:7946";

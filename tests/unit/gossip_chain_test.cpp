@@ -435,6 +435,22 @@ TEST_CASE("a changed list after a vote is refused, and named") {
   CHECK(same.formation_conflict().empty());
 }
 
+TEST_CASE("a vote on an older list can be given up, and stays given up") {
+  DurableState state;
+  state.self = id_of(0);
+  state.formation_initial = {"db1", "db2"};
+  state.promised = {3, id_of(1)};
+  Chain chain(state, {"shop", "db1", {"db1", "db2", "db3"}}, 1);
+  ChainOut out;
+  chain.abandon_formation(out);
+  CHECK(out.persist);
+  CHECK(chain.formation_conflict().empty());
+  CHECK(chain.state().promised == Ballot{});
+  ChainOut again;
+  chain.abandon_formation(again);
+  CHECK_FALSE(again.persist);
+}
+
 // ---------------------------------------------------------------- C1 to C4 over many schedules
 
 namespace {
