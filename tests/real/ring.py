@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import itertools
 import re
+import shutil
 import time
 
 from ringlab import Lab, LabError
@@ -154,6 +155,25 @@ class Ring:
         verdict = self.lab.verify(survivors, everything)
         expect(verdict.ok, f"the audit is not clean: {verdict}")
         return verdict
+
+    # ---- a server that comes back with older data --------------------------------------------------------------------
+
+    def keep_data(self, which):
+        """A copy of a node's data as they are, taken while its server is down for a moment."""
+        node = self.node(which)
+        node.term("mysqld")
+        self.without(which)
+        shutil.copytree(node.dir / "data", node.dir / "data.old")
+        node.start_mysqld()
+        self.whole()
+
+    def lose_data(self, which):
+        """The server dies, and has only what was kept when it is started again."""
+        node = self.node(which)
+        node.kill("mysqld")
+        self.without(which)
+        shutil.rmtree(node.dir / "data")
+        (node.dir / "data.old").rename(node.dir / "data")
 
     # ---- what the agents did -----------------------------------------------------------------------------------------
 

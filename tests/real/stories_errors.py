@@ -1,7 +1,6 @@
 """Replication errors, lost and purged logs, passwords, privileges, disks: named with the mend, and never made worse."""
 
 import re
-import shutil
 
 from harness import Shared, story
 from ring import expect, kill_sessions, purge_binlogs, without_binlog
@@ -78,19 +77,10 @@ def a_lost_tail_needs_a_reseed(ring):
     and nothing is touched."""
     ring.up(nodes=3)
     ring.load()
-    node = ring.node(2)
-    node.term("mysqld")
-    ring.without(2)
-    old = node.dir / "data.old"
-    shutil.copytree(node.dir / "data", old)
-    node.start_mysqld()
-    ring.whole()
+    ring.keep_data(2)
     ring.lab.await_writes(more=10)
     ring.flows()
-    node.kill("mysqld")
-    ring.without(2)
-    shutil.rmtree(node.dir / "data")
-    old.rename(node.dir / "data")
+    ring.lose_data(2)
     reseeding(ring, 2, "lost tail")
 
 

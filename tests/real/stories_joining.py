@@ -1,6 +1,5 @@
 """A ring that grows out of one server, and data made anew from a copy: init, join, reseed."""
 
-import shutil
 import signal
 import subprocess
 
@@ -167,20 +166,12 @@ def a_lost_tail_is_mended_by_a_reseed(ring):
     ring.up(nodes=3, settings=("failure.settle=200ms",))
     ring.load()
     node = ring.node(2)
-    node.term("mysqld")
-    ring.without(2)
-    old = node.dir / "data.old"
-    shutil.copytree(node.dir / "data", old)
-    node.start_mysqld()
-    ring.whole()
+    ring.keep_data(2)
     ring.lab.await_writes(more=10)
     ring.lab.load_stop()
     ring.flows()
     ring.load(nodes=["db1", "db3"])
-    node.kill("mysqld")
-    ring.without(2)
-    shutil.rmtree(node.dir / "data")
-    old.rename(node.dir / "data")
+    ring.lose_data(2)
     node.start_mysqld()
     ring.await_problem(2, "lost tail", about="db2")
     refused = Typed(node, "reseed")
