@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <concepts>
 #include <cstring>
 
 #include "config/settings.h"
@@ -83,7 +84,8 @@ class Fingerprint {
       text_.append(std::to_string(part.size())).append(":").append(part);
   }
   void add(std::string_view name, Duration value) { add(name, std::to_string(value.count())); }
-  void add(std::string_view name, bool value) { add(name, std::string_view(value ? "yes" : "no")); }
+  // Not for whatever turns into a bool: a string literal would, before it became a string_view.
+  void add(std::string_view name, std::same_as<bool> auto value) { add(name, std::string_view(value ? "yes" : "no")); }
   std::uint64_t take() const {
     const Hash hash = hash_bytes(text_);
     std::uint64_t out = 0;
