@@ -249,8 +249,12 @@ Result<GtidSeed> gtid_seed(std::string_view position, std::string_view state_bef
   const auto newest = [](const auto& entry) { return entry.second.back().last; };
   for (const auto& entry : at->streams()) last.push_back({{entry.first.domain, entry.first.server}, newest(entry)});
   const auto mine = std::find_if(last.begin(), last.end(), [&](const auto& e) { return e.first.first == domain; });
-  if (own > 0 && mine == last.end()) last.push_back({{domain, server_id}, own});
-  if (own > 0 && mine != last.end() && mine->second < own) *mine = {{domain, server_id}, own};
+  const std::pair<Key, std::uint64_t> own_newest = {{domain, server_id}, own};
+  if (mine != last.end()) {
+    if (mine->second < own) *mine = own_newest;
+  } else if (own > 0) {
+    last.push_back(own_newest);
+  }
   for (const auto& entry : before->streams()) {
     const Key key = {entry.first.domain, entry.first.server};
     if (std::none_of(last.begin(), last.end(), [&](const auto& e) { return e.first == key; }))
