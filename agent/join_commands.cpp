@@ -37,9 +37,9 @@ std::string arrows(const Json& status) {
   return out;
 }
 
-// In the ring; or, for who has no place in it, following it.
+// In the ring, and not on its way out of it; or, for who has no place in it, following it.
 bool arrived(const Json& node) {
-  if (json_read::flag(node, "in")) return true;
+  if (json_read::flag(node, "in")) return json_read::str(node, "reason").empty();
   if (json_read::str(node, "role") == "ring") return false;
   for (const auto& link : json_read::list(node, "upstreams")) {
     if (link.is_object() && json_read::flag(link, "desired") && json_read::str(link, "io") == "running" &&

@@ -53,7 +53,8 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
   v.replay = member.replay;
   v.agent = agent_word(member.id == self() ? Liveness::alive : swim_.liveness(member.id));
   const NodeRecord* record = facts_.find(member.id);
-  if (!member.in) v.reason = is_copied_onto(member) ? to_string(member.absence) : member.out_class;
+  const bool absent = member.absence != Absence::none;
+  v.reason = (member.in ? absent : is_copied_onto(member)) ? to_string(member.absence) : member.out_class;
   if (record == nullptr) {
     v.mysql = "unknown";
     return v;

@@ -275,9 +275,9 @@ bool Player::came_true(const Words& what) {
     wrong_ = world_->snapshot(host(what, 1)).health;
     return wrong_ == what.at(2);
   }
-  if (kind == "phase") {
+  if (kind == "phase" || kind == "reason") {
     for (const NodeView& node : world_->snapshot(host(what, 1)).nodes) {
-      if (node.name == what[1]) wrong_ = node.phase;
+      if (node.name == what[1]) wrong_ = kind == "phase" ? node.phase : node.reason;
     }
     return wrong_ == what.at(2);
   }

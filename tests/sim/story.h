@@ -42,7 +42,7 @@
 //   expect within 5s log X words of a line        expect within 5s objection
 //   expect within 2s keys X B A                   its agent uses B and reads A, too
 //   expect within 2s problem X code               expect within 2s no problem X code
-//   expect within 2s health X ok                  expect within 2s phase X refused
+//   expect within 2s health X ok                  expect within 2s phase X refused | reason X leaving
 //   expect within 2s read_only X | writable X     expect within 5s whole
 //   expect within 5s data                         every acknowledged transaction stands once on every server that is up
 //   expect nothing for 10s                        no epoch and no statement
