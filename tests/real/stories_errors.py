@@ -3,7 +3,7 @@
 import re
 
 from harness import Shared, story
-from ring import expect, kill_sessions, purge_binlogs, without_binlog
+from ring import expect, kill_sessions, without_binlog
 from ringlab.base import run
 from ringlab.flavor import AGENT, REPLICATION, SCHEMA
 
@@ -36,52 +36,6 @@ def a_duplicate_key_is_shown(ring):
     for node in ring.nodes:
         expect(node.value(f"SELECT who FROM {SCHEMA}.conflict WHERE id=1") == 4, f"{node.name} lacks the row")
     expect(not ring.epochs_since(mark), "nothing had to be decided")
-
-
-def reseeding(ring, n, why):
-    """db`n` is up again and must not be let in: named, out, read-only, and its link is left alone."""
-    node, mark = ring.node(n), ring.mark()
-    node.start_mysqld()
-    for at in [n, *ring.others(n)]:
-        said = ring.await_problem(at, why, about=node.name)["text"]
-        expect("needs reseed" in said, f"the mend is missing: {said}")
-    ring.quiet(2)
-    link = node.link()
-    expect(node.read_only() and (not link or link.io == "stopped"), f"it follows or takes writes: {link}")
-    expect(not ring.epochs_since(mark), f"it was let in: {ring.epochs_since(mark)}")
-    done = [entry for name, entry in ring.actions_since(mark) if name == node.name]
-    expect(not done, f"it was touched: {done}")
-    ring.lab.await_writes(*ring.others(n), more=3)
-    ring.audit(everything=False, survivors=ring.others(n))
-
-
-@story()
-def purged_binlogs_need_a_reseed(ring):
-    """While a node was away its source purged what it lacks: `needs reseed`, and nothing is touched."""
-    ring.up(nodes=3)
-    ring.load()
-    ring.node(3).kill("mysqld")
-    ring.without(3)
-    ring.lab.await_writes(*ring.others(3), more=5)
-    ring.lab.load_stop()
-    ring.flows(ring.others(3))
-    for node in (ring.node(1), ring.node(2)):
-        purge_binlogs(ring, node)
-    ring.load()
-    reseeding(ring, 3, "purged transactions that this server lacks")
-
-
-@story()
-def a_lost_tail_needs_a_reseed(ring):
-    """A node comes back with an older state of its data, without transactions that others have from it: `needs reseed`,
-    and nothing is touched."""
-    ring.up(nodes=3)
-    ring.load()
-    ring.keep_data(2)
-    ring.lab.await_writes(more=10)
-    ring.flows()
-    ring.lose_data(2)
-    reseeding(ring, 2, "lost tail")
 
 
 @story(ERRORS)

@@ -1,5 +1,6 @@
 """Hosts that vanish, and networks that part: each node in a network namespace of its own."""
 
+import re
 import time
 
 from harness import Shared, story
@@ -80,6 +81,32 @@ def two_voting_hosts_of_four(ring):
     ring.audit()
     early = [(name, entry) for name, entry in ring.actions_since(mark, *LINK_WORK) if entry["time"] < iso(started)]
     expect(not early, f"something was done without a quorum: {early}")
+
+
+@story()
+def two_servers_and_a_witness(ring):
+    """A third host without a MySQL votes: the host of either server dies under load, the other goes on alone and takes it back."""
+    ring.up(nodes=3, netns=True, how="none", settings=("failure.settle=200ms",))
+    ring.lab.prepare_agents()
+    config = ring.node(3).agent_config
+    without_server = re.sub(r"\n\[(mysql|replication)\]\n[^\[]*", "", config.read_text())
+    config.write_text(without_server.replace("[ring]\n", '[ring]\nrole = "witness"\n'))
+    ring.node(3).term("mysqld")
+    ring.lab.start_agents()
+    pair = ["db1", "db2"]
+    ring.lab.await_ring(60, pair)
+    ring.await_links(ring.sources(pair))
+    ring.load(nodes=pair)
+    for dead, alive in (pair, pair[::-1]):
+        ring.node(dead).kill("host")
+        ring.wait(lambda name=alive: (ring.node(name).ask("/status") or {}).get("ring") == [name], 15, f"{alive} to be the ring")
+        ring.lab.await_writes(alive, more=5)
+        ring.node(dead).start("host")
+        ring.lab.await_ring(60, pair)
+        ring.await_links(ring.sources(pair))
+        ring.lab.await_writes(*pair, more=3)
+    ring.flows(pair)
+    ring.audit(survivors=pair)
 
 
 def iso(wall):

@@ -1,52 +1,14 @@
-"""A ring that grows out of one server, and data made anew from a copy: init, join, reseed."""
+"""A ring that grows out of one server and shrinks again: init, join, leave."""
 
 import signal
-import subprocess
 
 from harness import story
 from ring import expect, without_binlog
 from ringlab.base import wait
+from typed import Typed, obeyed
 
 ALONE = ("failure.settle=200ms", "ring.initial=[]")
 FILLER = "x" * 200
-
-
-class Typed:
-    """A command that somebody has typed at a node, and that runs."""
-
-    def __init__(self, node, *words):
-        self.node = node
-        self.log = node.dir / f"{words[0]}.txt"
-        with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(
-                [*node.lab.network.enter(node.n), str(node.lab.agent_binary), *words, "--config", str(node.agent_config)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-
-    def said(self):
-        return self.log.read_text()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def end(self, seconds=60):
-        """Its exit code. CLONE ends a mysqld that nothing restarts: here somebody starts it again, as the command asks."""
-        def ended():
-            if self.process.poll() is not None:
-                return True
-            if not self.node.mysqld.alive():
-                self.node.start_mysqld(ready=False)
-            return False
-        try:
-            wait(ended, seconds, f"the command to end; it says: {self.said()}", every=0.1)
-        finally:
-            if self.process.poll() is None:
-                self.kill()
-        return self.process.returncode
-
-    def succeeds(self, pattern):
-        code = self.end()
-        expect(code == 0 and pattern in self.said(), f"exit {code}, without '{pattern}':\n{self.said()}")
 
 
 def precious(node, rows=3000):
@@ -160,23 +122,25 @@ def a_join_is_interrupted_and_goes_on(ring):
 
 
 @story()
-def a_lost_tail_is_mended_by_a_reseed(ring):
-    """A node that came back with an older state of its data is reseeded under load: in again, and its next writes, whose
-    numbers follow on those that it had lost, arrive everywhere."""
-    ring.up(nodes=3, settings=("failure.settle=200ms",))
-    ring.load()
-    node = ring.node(2)
-    ring.keep_data(2)
-    ring.lab.await_writes(more=10)
-    ring.lab.load_stop()
-    ring.flows()
-    ring.load(nodes=["db1", "db3"])
-    ring.lose_data(2)
-    node.start_mysqld()
-    ring.await_problem(2, "lost tail", about="db2")
-    refused = Typed(node, "reseed")
-    expect(refused.end() == 1 and "--yes" in refused.said(), f"it should ask before: {refused.said()}")
-    Typed(node, "reseed", "--yes").succeeds("is in the ring: ")
+def a_ring_grows_and_shrinks_under_load(ring):
+    """From three servers to five and down to two while applications write: no row is lost or doubled."""
+    ring.up(nodes=5, how="none", settings=ALONE)
+    address = grown(ring, rows=0)
+    for n in (2, 3):
+        Typed(ring.node(n), "join", address).succeeds("is in the ring: ")
+    ring.load(nodes=["db1", "db2", "db3"])
+    Typed(ring.node(5), "join", address, "--after", "db2").succeeds("is in the ring: db1 -> db2 -> db5 -> db3")
+    Typed(ring.node(4), "join", address).succeeds("is in the ring: ")
+    ring.lab.await_writes("db1", "db2", "db3", more=5)
+    obeyed(ring.node(4), "order", "db1", "db2", "db3", "db4", "db5")
     ring.whole()
-    ring.flows()
-    ring.audit()
+    ring.lab.load_stop()
+    ring.load()
+    gone = []
+    for n in (4, 1, 3):
+        out = obeyed(ring.node(n), "leave")
+        expect(f"db{n} has left the ring" in out, out)
+        gone.append(n)
+        ring.without(*gone)
+        ring.lab.await_writes(*ring.others(*gone), more=3)
+    ring.audit(survivors=["db2", "db5"])

@@ -3,15 +3,9 @@
 from harness import Shared, story
 from ring import expect, without_binlog
 from ringlab.flavor import SCHEMA
+from typed import obeyed
 
 PLANS = Shared("plans", settings=("failure.settle=200ms",))
-
-
-def told(node, *words, seconds=60):
-    """A command that has to succeed; what it says."""
-    code, out, err = node.agent_command(*words, seconds=seconds)
-    expect(code == 0, f"`ringagent {' '.join(words)}` at {node.name} exits with {code}: {out}{err}")
-    return out
 
 
 def why_since(ring, mark):
@@ -23,7 +17,7 @@ def maintenance_under_load(ring):
     """A node is drained for maintenance, stopped, started and taken back; it comes back only when a person says so."""
     ring.load()
     mark, node = ring.mark(), ring.node(3)
-    out = told(ring.node(1), "maintenance", "db3", "on", "--for", "10m", "--reason", "disks")
+    out = obeyed(ring.node(1), "maintenance", "db3", "on", "--for", "10m", "--reason", "disks")
     expect("db3 is out: it may be stopped now" in out, f"it should say when it may be stopped: {out}")
     expect(node.read_only(), "db3 is out and takes writes")
     ring.without(3)
@@ -34,7 +28,7 @@ def maintenance_under_load(ring):
     ring.quiet(2)
     expect(why_since(ring, mark) == ["command", "planned"], f"it should stay out: {why_since(ring, mark)}")
     ring.await_problem(2, "maintenance \\(disks\\) for another", about="db3")
-    told(node, "maintenance", "db3", "off")
+    obeyed(node, "maintenance", "db3", "off")
     ring.whole()
     expect(why_since(ring, mark) == ["command", "planned", "command", "returned"], f"stray epochs: {why_since(ring, mark)}")
     ring.audit()
@@ -44,11 +38,11 @@ def maintenance_under_load(ring):
 def another_order_under_load(ring):
     """The ring is put into another order and back, one node at a time, while applications write."""
     ring.load()
-    told(ring.node(2), "order", "db1", "db3", "db2", "db4")
+    obeyed(ring.node(2), "order", "db1", "db3", "db2", "db4")
     ring.await_links(ring.sources(["db1", "db3", "db2", "db4"]))
     ring.flows()
     ring.audit(everything=False)
-    told(ring.node(4), "order", "db1", "db2", "db3", "db4")
+    obeyed(ring.node(4), "order", "db1", "db2", "db3", "db4")
     ring.whole()
     ring.audit()
 
@@ -74,7 +68,7 @@ def a_node_leaves(ring):
     leaver = ring.node(2)
     ring.flows()
     leaver.run_sql(f"CREATE TABLE {SCHEMA}.last_words (i INT PRIMARY KEY)", *(f"INSERT INTO {SCHEMA}.last_words VALUES ({i})" for i in range(50)))
-    out = told(leaver, "leave")
+    out = obeyed(leaver, "leave")
     expect("db2 has left the ring" in out, out)
     ring.without(2)
     for name in ring.others(2):
@@ -100,7 +94,7 @@ def a_dead_node_is_removed(ring):
     dead.kill("agent")
     ring.without(3)
     ring.await_problem(1, "agent of db3 does not answer", about="db3")
-    told(ring.node(1), "remove", "db3")
+    obeyed(ring.node(1), "remove", "db3")
     dead.start("mysqld")
     dead.start("agent")
     ring.await_problem(3, "no member of the ring any more", code="removed")
@@ -123,7 +117,7 @@ def a_lost_majority_is_forced(ring):
     ring.await_problem(3, "no quorum", code="no_quorum")
     code, _, err = ring.node(3).agent_command("force-quorum", "--lost", "db1", "--yes-i-verified-they-are-down", seconds=40)
     expect(code not in (0, 64) and "db2 does not answer either" in err, f"(exit {code}) {err}")
-    out = told(ring.node(3), "force-quorum", "--lost", "db1", "db2", "--yes-i-verified-they-are-down")
+    out = obeyed(ring.node(3), "force-quorum", "--lost", "db1", "db2", "--yes-i-verified-they-are-down")
     expect("generation 1" in out, out)
     ring.without(1, 2)
     for n in (1, 2):

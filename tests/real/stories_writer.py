@@ -12,7 +12,7 @@ from harness import Shared, story
 from ring import Failed, expect
 from ringlab import LabError
 from ringlab.flavor import APP, SCHEMA
-from stories_plans import told
+from typed import obeyed
 
 ONE = Shared("one", settings=("ring.writers=one", "failure.settle=200ms"))
 ONE_APART = Shared("one apart", nodes=5, netns=True, settings=("ring.writers=one", "failure.settle=200ms"))
@@ -127,10 +127,10 @@ def the_writer_is_moved_under_load(ring):
     old = writer_of(ring)
     new = next_of(ring, next_of(ring, old))
     prober = Prober(ring)
-    out = told(ring.node(old), "writer", new)
+    out = obeyed(ring.node(old), "writer", new)
     expect(f"{new} takes the writes" in out, f"it should say when it is done: {out}")
     prober.await_more(20, but=old)
-    told(ring.node(new), "writer", old)
+    obeyed(ring.node(new), "writer", old)
     prober.await_more(20, but=new)
     gaps = prober.end(old, new, old)
     expect(max(gaps) < 3, f"a move should take no longer than a moment: {gaps}")
