@@ -28,7 +28,7 @@ Result<Rows> question(Client& client, const std::string& sql, const std::string&
   return fail(who + " does not answer `" + sql.substr(0, 60) + "`: " + rows.error().text);
 }
 
-Result<void> run_with_writes(LocalServer& local, const std::vector<std::string>& statements, const std::string& what) {
+Result<void> run_with_writes(CopyTarget& local, const std::vector<std::string>& statements, const std::string& what) {
   if (local.version.flavor == Flavor::mariadb) return run_all(local.client, statements, kLong, what);
   const auto before = question(local.client, "SELECT @@global.super_read_only AS super", "the server");
   if (!before) return tl::unexpected(before.error());
@@ -41,12 +41,12 @@ Result<void> run_with_writes(LocalServer& local, const std::vector<std::string>&
   return done ? shut : done;
 }
 
-Result<void> settle_events(LocalServer& local, const Rows& events) {
+Result<void> settle_events(CopyTarget& local, const Rows& events) {
   const auto changes = event_changes(events, local.server_id);
   return changes.empty() ? Result<void>() : run_with_writes(local, changes);
 }
 
-Result<void> settle_agent_account(LocalServer& local, const CopyJob& job) {
+Result<void> settle_agent_account(CopyTarget& local, const CopyJob& job) {
   const auto agent = Client::connect(job.agent, kConnect);
   if (agent || agent.error().kind != SqlErrorKind::denied) return {};
   const auto all = account_statements(local.version, job.accounts);
@@ -83,14 +83,14 @@ Result<void> check_privileges(Client& donor, const CopyJob& job, const Version& 
 
 using namespace copying;
 
-Result<LocalServer> look_at_local(const ConnectSettings& admin) {
+Result<CopyTarget> look_at_local(const ConnectSettings& admin) {
   auto client = Client::connect(admin, kConnect);
   if (!client) {
     const std::string where = admin.socket.empty() ? admin.address.str() : admin.socket;
     return fail("cannot log in to the server at " + where + " as " + admin.user + ": " + client.error().text +
                 "; --user, --password-file and --mysql-socket choose");
   }
-  LocalServer local{std::move(*client), {}, 0, 0, "", ""};
+  CopyTarget local{std::move(*client), {}, 0, 0, "", ""};
   local.version = parse_version(local.client.server_version());
   if (const auto known = Dialect::for_server(local.version); !known) return tl::unexpected(known.error());
   const bool mariadb = local.version.flavor == Flavor::mariadb;

@@ -29,7 +29,7 @@ namespace ringagent {
 enum class CopyState : std::uint8_t { none, begun, complete };
 
 // What is on the own server now.
-struct LocalServer {
+struct CopyTarget {
   Client client;
   Version version;
   std::uint32_t server_id = 0;
@@ -37,10 +37,10 @@ struct LocalServer {
   std::string server_uuid;      // MySQL
   std::string account;          // whom we are logged in as: user@host
 };
-Result<LocalServer> look_at_local(const ConnectSettings& admin);
+Result<CopyTarget> look_at_local(const ConnectSettings& admin);
 Result<Schemas> schemas_of(Client& client);
-Result<CopyState> copy_state(LocalServer& local, const std::string& state_dir);
-Result<void> clear_mark_of(LocalServer& local, const std::string& state_dir);
+Result<CopyState> copy_state(CopyTarget& local, const std::string& state_dir);
+Result<void> clear_mark_of(CopyTarget& local, const std::string& state_dir);
 
 struct CopyJob {
   ConnectSettings local;  // as an administrator

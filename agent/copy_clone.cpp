@@ -23,7 +23,7 @@ using State = CloneStatus::State;
 
 class CloneCopy {
  public:
-  CloneCopy(const CopyJob& job, LocalServer& local, const CopyScreen& screen, const Interrupt& interrupt)
+  CloneCopy(const CopyJob& job, CopyTarget& local, const CopyScreen& screen, const Interrupt& interrupt)
       : job_(job), local_(local), screen_(screen), interrupt_(interrupt) {}
 
   Result<void> run() {
@@ -193,7 +193,7 @@ class CloneCopy {
   }
 
   const CopyJob& job_;
-  LocalServer& local_;
+  CopyTarget& local_;
   const CopyScreen& screen_;
   const Interrupt& interrupt_;
   Time reached_{0};  // since when the server answers and says that the clone is not over
@@ -201,7 +201,7 @@ class CloneCopy {
 
 }  // namespace
 
-Result<void> copy_by_clone(const CopyJob& job, LocalServer& local, const CopyScreen& screen,
+Result<void> copy_by_clone(const CopyJob& job, CopyTarget& local, const CopyScreen& screen,
                            const Interrupt& interrupt) {
   return CloneCopy(job, local, screen, interrupt).run();
 }

@@ -99,7 +99,7 @@ class Stream {
 
 class DumpCopy {
  public:
-  DumpCopy(const CopyJob& job, LocalServer& local, Client donor, const CopyScreen& screen, const Interrupt& interrupt)
+  DumpCopy(const CopyJob& job, CopyTarget& local, Client donor, const CopyScreen& screen, const Interrupt& interrupt)
       : job_(job), local_(local), donor_(std::move(donor)), screen_(screen), interrupt_(interrupt) {
     kept_ = {
         {"root", ""}, {"mysql", ""}, {"mariadb.sys", ""}, {job.accounts.user, ""}, {job.accounts.replication_user, ""}};
@@ -278,7 +278,7 @@ class DumpCopy {
   }
 
   const CopyJob& job_;
-  LocalServer& local_;
+  CopyTarget& local_;
   Client donor_;
   const CopyScreen& screen_;
   const Interrupt& interrupt_;
@@ -296,8 +296,7 @@ class DumpCopy {
 
 }  // namespace
 
-Result<void> copy_by_dump(const CopyJob& job, LocalServer& local, const CopyScreen& screen,
-                          const Interrupt& interrupt) {
+Result<void> copy_by_dump(const CopyJob& job, CopyTarget& local, const CopyScreen& screen, const Interrupt& interrupt) {
   auto donor = connect_donor(job, interrupt);
   if (!donor) return tl::unexpected(donor.error());
   return DumpCopy(job, local, std::move(*donor), screen, interrupt).run();

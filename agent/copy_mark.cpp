@@ -15,7 +15,7 @@ namespace {
 
 using json_read::Json;
 
-bool in_schema(const LocalServer& local) {
+bool in_schema(const CopyTarget& local) {
   return local.version.flavor == Flavor::mariadb;
 }
 
@@ -24,7 +24,7 @@ std::string mark_file(const std::string& state_dir) {
 }
 
 // Null if there is none, or if it tells of another server's data.
-Json read_file(const LocalServer& local, const std::string& state_dir) {
+Json read_file(const CopyTarget& local, const std::string& state_dir) {
   std::ifstream file(mark_file(state_dir));
   std::stringstream text;
   text << file.rdbuf();
@@ -45,7 +45,7 @@ Result<void> write_file(const std::string& path, const std::string& text) {
   return {};
 }
 
-Result<std::int64_t> server_clock(LocalServer& local) {
+Result<std::int64_t> server_clock(CopyTarget& local) {
   const auto rows = copying::question(local.client, "SELECT UNIX_TIMESTAMP() AS now", "the server");
   if (!rows) return tl::unexpected(rows.error());
   return std::strtoll(rows->text(0, {"now"}).c_str(), nullptr, 10);
@@ -53,7 +53,7 @@ Result<std::int64_t> server_clock(LocalServer& local) {
 
 }  // namespace
 
-Result<CopyState> copy_state(LocalServer& local, const std::string& state_dir) {
+Result<CopyState> copy_state(CopyTarget& local, const std::string& state_dir) {
   if (!in_schema(local)) {
     const Json json = read_file(local, state_dir);
     if (!json.is_object()) return CopyState::none;
@@ -71,7 +71,7 @@ Result<CopyState> copy_state(LocalServer& local, const std::string& state_dir) {
   return complete ? CopyState::complete : CopyState::begun;
 }
 
-Result<void> clear_mark_of(LocalServer& local, const std::string& state_dir) {
+Result<void> clear_mark_of(CopyTarget& local, const std::string& state_dir) {
   if (in_schema(local)) return copying::run_all(local.client, {clear_mark()}, copying::kQuick);
   const std::string path = mark_file(state_dir);
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
@@ -80,7 +80,7 @@ Result<void> clear_mark_of(LocalServer& local, const std::string& state_dir) {
 
 namespace copying {
 
-Result<void> write_mark(LocalServer& local, const CopyJob& job, CopyMethod method, CopyState state) {
+Result<void> write_mark(CopyTarget& local, const CopyJob& job, CopyMethod method, CopyState state) {
   const bool complete = state == CopyState::complete;
   if (in_schema(local)) {
     return run_all(local.client, complete ? std::vector{complete_mark()} : begin_mark(job.donor_name), kQuick);
@@ -95,7 +95,7 @@ Result<void> write_mark(LocalServer& local, const CopyJob& job, CopyMethod metho
   return write_file(mark_file(job.state_dir), json.dump() + "\n");
 }
 
-std::int64_t clone_begun(const LocalServer& local, const std::string& state_dir) {
+std::int64_t clone_begun(const CopyTarget& local, const std::string& state_dir) {
   const Json json = read_file(local, state_dir);
   if (!json.is_object() || json_read::str(json, "method") != to_string(CopyMethod::clone)) return 0;
   return json_read::number(json, "begun").value_or(0);

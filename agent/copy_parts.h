@@ -23,23 +23,22 @@ Result<void> run_all(Client& client, const std::vector<std::string>& statements,
 Result<Rows> question(Client& client, const std::string& sql, const std::string& who);
 
 // MySQL's administrators are under super_read_only, too: lifted for these statements only. read_only stays.
-Result<void> run_with_writes(LocalServer& local, const std::vector<std::string>& statements,
+Result<void> run_with_writes(CopyTarget& local, const std::vector<std::string>& statements,
                              const std::string& what = "");
 
-Result<void> write_mark(LocalServer& local, const CopyJob& job, CopyMethod method, CopyState state);
+Result<void> write_mark(CopyTarget& local, const CopyJob& job, CopyMethod method, CopyState state);
 // The server's clock when the clone of the mark was begun; 0: none.
-std::int64_t clone_begun(const LocalServer& local, const std::string& state_dir);
+std::int64_t clone_begun(const CopyTarget& local, const std::string& state_dir);
 
 // Events as the donor has them, each to run on one node only.
-Result<void> settle_events(LocalServer& local, const Rows& events);
+Result<void> settle_events(CopyTarget& local, const Rows& events);
 // After a copy that brought the donor's accounts: the agent's own must be able to log in.
-Result<void> settle_agent_account(LocalServer& local, const CopyJob& job);
+Result<void> settle_agent_account(CopyTarget& local, const CopyJob& job);
 
 Result<Client> connect_donor(const CopyJob& job, const Interrupt& interrupt);
 Result<void> check_privileges(Client& donor, const CopyJob& job, const Version& version, CopyMethod method);
 
-Result<void> copy_by_dump(const CopyJob& job, LocalServer& local, const CopyScreen& screen, const Interrupt& interrupt);
-Result<void> copy_by_clone(const CopyJob& job, LocalServer& local, const CopyScreen& screen,
-                           const Interrupt& interrupt);
+Result<void> copy_by_dump(const CopyJob& job, CopyTarget& local, const CopyScreen& screen, const Interrupt& interrupt);
+Result<void> copy_by_clone(const CopyJob& job, CopyTarget& local, const CopyScreen& screen, const Interrupt& interrupt);
 
 }  // namespace ringagent::copying

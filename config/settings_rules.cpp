@@ -12,7 +12,7 @@ constexpr std::uint16_t kMysqlPort = 3306;
 constexpr const char* kMysqlSocket = "/run/mysqld/mysqld.sock";
 
 // A key that a later version has; the file that asks for it must not be taken as if it had it.
-void refuse_later(const Key& key, const std::string& value, const std::string& instead) {
+void refuse_later(const SettingKey& key, const std::string& value, const std::string& instead) {
   key.wrong(value + " is not in this version yet; " + instead);
 }
 
@@ -37,9 +37,9 @@ class Rules {
   }
 
  private:
-  Key key(const char* section, const char* name) { return Key(sheet_, section, name, found_); }
+  SettingKey key(const char* section, const char* name) { return SettingKey(sheet_, section, name, found_); }
 
-  void read_secret(const Key& key, Secret& out) {
+  void read_secret(const SettingKey& key, Secret& out) {
     std::string path;
     read_text(key, path);
     if (path.empty()) return;
@@ -51,8 +51,8 @@ class Rules {
   }
 
   void read_tls(const char* section, Tls& tls, std::string& ca) {
-    const Key tls_key = key(section, "tls");
-    const Key ca_key = key(section, "ca");
+    const SettingKey tls_key = key(section, "tls");
+    const SettingKey ca_key = key(section, "ca");
     read_choice<Tls>(tls_key, tls, {{"off", Tls::off}, {"required", Tls::required}, {"verify_ca", Tls::verify_ca}});
     read_text(ca_key, ca);
     if (!tls_key.sound() || !ca_key.sound()) return;
@@ -63,7 +63,7 @@ class Rules {
   }
 
   void read_top() {
-    const Key cluster = key("", "cluster");
+    const SettingKey cluster = key("", "cluster");
     read_name(cluster, s_.cluster);
     if (!cluster.given()) cluster.missing("the name of the ring, the same on every node");
     read_node();
@@ -72,7 +72,7 @@ class Rules {
   }
 
   void read_node() {
-    const Key node = key("", "node");
+    const SettingKey node = key("", "node");
     read_name(node, s_.node);
     if (node.given()) return;
     s_.node = host_.host_name();
@@ -82,10 +82,10 @@ class Rules {
 
   void read_gossip() {
     auto& g = s_.gossip;
-    const Key listen = key("gossip", "listen");
-    const Key advertise = key("gossip", "advertise");
-    const Key key_file = key("gossip", "key_file");
-    const Key insecure = key("gossip", "insecure");
+    const SettingKey listen = key("gossip", "listen");
+    const SettingKey advertise = key("gossip", "advertise");
+    const SettingKey key_file = key("gossip", "key_file");
+    const SettingKey insecure = key("gossip", "insecure");
     read_address(listen, g.listen);
     read_address(advertise, g.advertise);
     if (!advertise.given() && listen.sound()) {
@@ -107,7 +107,7 @@ class Rules {
     if (const auto keys = host_.read_secret_file(g.key_file); !keys) key_file.wrong(keys.error().text);
   }
 
-  void refuse_any(const Key& key, const Address& address) {
+  void refuse_any(const SettingKey& key, const Address& address) {
     if (key.given() && key.sound() && any(address))
       key.wrong(quoted(address.str()) +
                 " is every address of this host; name the one at which the other nodes reach it, as in " +
@@ -115,7 +115,7 @@ class Rules {
   }
 
   void read_peers() {
-    const Key peers = key("gossip", "peers");
+    const SettingKey peers = key("gossip", "peers");
     for (const auto& [text, line] : read_list(peers)) {
       const auto address = Address::parse(text);
       if (!address)
@@ -133,7 +133,7 @@ class Rules {
     read_text(key("mysql", "user"), m.user);
     read_secret(key("mysql", "password_file"), m.password);
     read_tls("mysql", m.tls, m.ca);
-    const Key advertise = key("mysql", "advertise");
+    const SettingKey advertise = key("mysql", "advertise");
     read_address(advertise, m.advertise);
     refuse_any(advertise, m.advertise);
   }
@@ -141,9 +141,9 @@ class Rules {
   // A unix socket or host and port, never both: it would be a guess which of them is meant.
   void read_server_address() {
     auto& m = s_.mysql;
-    const Key socket = key("mysql", "socket");
-    const Key host = key("mysql", "host");
-    const Key port = key("mysql", "port");
+    const SettingKey socket = key("mysql", "socket");
+    const SettingKey host = key("mysql", "host");
+    const SettingKey port = key("mysql", "port");
     read_socket_path(socket, m.socket);
     read_text(host, m.address.host);
     if (Address::parse(m.address.host)) host.wrong(quoted(m.address.host) + " has a port in it; write host and port");
@@ -162,8 +162,8 @@ class Rules {
 
   void read_replication() {
     auto& r = s_.replication;
-    const Key mode = key("replication", "mode");
-    const Key semi_sync = key("replication", "semi_sync");
+    const SettingKey mode = key("replication", "mode");
+    const SettingKey semi_sync = key("replication", "semi_sync");
     read_text(key("replication", "user"), r.user);
     read_secret(key("replication", "password_file"), r.password);
     read_choice<std::string>(mode, r.mode, {{"auto", "auto"}, {"gtid", "gtid"}, {"position", "position"}});
@@ -179,7 +179,7 @@ class Rules {
   }
 
   void read_ring() {
-    const Key initial = key("ring", "initial");
+    const SettingKey initial = key("ring", "initial");
     for (const auto& [name, line] : read_list(initial)) {
       if (const auto fault = wrong_name(name))
         initial.wrong_at(line, *fault);
@@ -235,7 +235,7 @@ class Rules {
     check_server();
     longer_than_two_heartbeats("silence", s_.failure.silence);
     longer_than_two_heartbeats("hung_after", s_.failure.hung_after);
-    const Key http = key("http", "listen");
+    const SettingKey http = key("http", "listen");
     const bool same_host = s_.http.host == s_.gossip.listen.host || any(s_.http) || any(s_.gossip.listen);
     if (http.sound() && key("gossip", "listen").sound() && s_.http.port == s_.gossip.listen.port && same_host)
       http.wrong("port " + std::to_string(s_.http.port) + " is that of [gossip] listen, too; choose another");
@@ -244,8 +244,8 @@ class Rules {
   // A link on which nothing was heard for so long speaks against its source (protocol.md section 4). Where nobody
   // writes, only heartbeats are heard.
   void longer_than_two_heartbeats(const char* name, Duration limit) {
-    const Key own = key("failure", name);
-    const Key period = key("replication", "heartbeat_period");
+    const SettingKey own = key("failure", name);
+    const SettingKey period = key("replication", "heartbeat_period");
     if (!own.sound() || !period.sound() || limit > 2 * s_.replication.heartbeat_period) return;
     (own.given() ? own : period)
         .wrong(name + (" (" + duration_text(limit)) + ") must be longer than two heartbeats (heartbeat_period is " +
@@ -253,8 +253,8 @@ class Rules {
   }
 
   void check_place_in_ring() {
-    const Key initial = key("ring", "initial");
-    const Key node = key("", "node");
+    const SettingKey initial = key("ring", "initial");
+    const SettingKey node = key("", "node");
     const auto& names = s_.ring.initial;
     if (!initial.sound() || !node.sound() || names.empty()) return;
     if (std::find(names.begin(), names.end(), s_.node) != names.end()) return;
@@ -265,9 +265,9 @@ class Rules {
   // A witness has no server; everybody else has one that the others replicate from.
   void check_server() {
     if (s_.ring.role == Role::witness || !key("ring", "role").sound()) return;
-    const Key advertise = key("mysql", "advertise");
+    const SettingKey advertise = key("mysql", "advertise");
     if (!advertise.given()) advertise.missing("where the other nodes reach this server");
-    const Key password = key("replication", "password_file");
+    const SettingKey password = key("replication", "password_file");
     if (!password.given()) password.missing("servers log in to each other with it");
   }
 

@@ -15,7 +15,7 @@ constexpr std::size_t kSocketPathBytesMax = 107;
 
 }  // namespace
 
-Key::Key(const Sheet& sheet, const char* section, const char* name, Findings& findings)
+SettingKey::SettingKey(const Sheet& sheet, const char* section, const char* name, Findings& findings)
     : section_(section), name_(name), label_(key_label(section, name)), findings_(&findings) {
   const auto in = sheet.sections.find(section_);
   if (in == sheet.sections.end()) return;
@@ -26,27 +26,27 @@ Key::Key(const Sheet& sheet, const char* section, const char* name, Findings& fi
   line_ = value_->line;
 }
 
-std::string Key::example() const {
+std::string SettingKey::example() const {
   return name_ + " = " + settings_key(section_, name_)->value;
 }
 
-void Key::wrong_at(std::size_t line, const std::string& text) const {
+void SettingKey::wrong_at(std::size_t line, const std::string& text) const {
   // A value may be quoted in it: no value makes two lines of a fault, or talks to a terminal.
   findings_->faults.push_back({line, label_ + ": " + shown(text)});
   findings_->unsound.insert(label_);
 }
 
-void Key::missing(const std::string& why) const {
+void SettingKey::missing(const std::string& why) const {
   wrong("missing; " + why + ", as in " + example());
 }
 
-const SheetValue* Key::as(Kind kind, const char* wanted) const {
+const SheetValue* SettingKey::as(Kind kind, const char* wanted) const {
   if (value_ == nullptr || value_->kind == kind) return value_;
   wrong("is " + value_->kind_text + "; it must be " + wanted + ", as in " + example());
   return nullptr;
 }
 
-void read_text(const Key& key, std::string& out, Empty empty) {
+void read_text(const SettingKey& key, std::string& out, Empty empty) {
   const auto* value = key.as(Kind::text, "a string");
   if (value == nullptr) return;
   if (value->text.empty() && empty == Empty::refused)
@@ -56,11 +56,11 @@ void read_text(const Key& key, std::string& out, Empty empty) {
   out = value->text;
 }
 
-void read_flag(const Key& key, bool& out) {
+void read_flag(const SettingKey& key, bool& out) {
   if (const auto* value = key.as(Kind::flag, "true or false")) out = value->flag;
 }
 
-void read_port(const Key& key, std::uint16_t& out) {
+void read_port(const SettingKey& key, std::uint16_t& out) {
   const auto* value = key.as(Kind::integer, "an integer");
   if (value == nullptr) return;
   if (value->integer < 1 || value->integer > 65535)
@@ -68,20 +68,20 @@ void read_port(const Key& key, std::uint16_t& out) {
   out = static_cast<std::uint16_t>(value->integer);
 }
 
-void read_socket_path(const Key& key, std::string& out) {
+void read_socket_path(const SettingKey& key, std::string& out) {
   read_text(key, out);
   if (out.size() <= kSocketPathBytesMax) return;
   key.wrong("has " + std::to_string(out.size()) + " bytes; the path of a unix socket has at most " +
             std::to_string(kSocketPathBytesMax));
 }
 
-void read_name(const Key& key, std::string& out) {
+void read_name(const SettingKey& key, std::string& out) {
   read_text(key, out);
   if (!key.given() || !key.sound()) return;
   if (const auto fault = wrong_name(out)) key.wrong(*fault);
 }
 
-void read_address(const Key& key, Address& out, Empty empty) {
+void read_address(const SettingKey& key, Address& out, Empty empty) {
   const auto* value = key.as(Kind::text, "a string");
   if (value == nullptr) return;
   if (value->text.empty() && empty == Empty::allowed) {
@@ -93,7 +93,7 @@ void read_address(const Key& key, Address& out, Empty empty) {
   out = *address;
 }
 
-std::vector<std::pair<std::string, std::size_t>> read_list(const Key& key) {
+std::vector<std::pair<std::string, std::size_t>> read_list(const SettingKey& key) {
   std::vector<std::pair<std::string, std::size_t>> out;
   const auto* value = key.as(Kind::list, "a list of strings");
   if (value == nullptr) return out;
@@ -111,7 +111,7 @@ std::vector<std::pair<std::string, std::size_t>> read_list(const Key& key) {
   return out;
 }
 
-void read_duration(const Key& key, Duration& out, const Limits& limits) {
+void read_duration(const SettingKey& key, Duration& out, const Limits& limits) {
   const auto* value = key.as(Kind::text, "a string with a unit");
   if (value == nullptr) return;
   const auto span = parse_duration(value->text);

@@ -45,9 +45,9 @@ struct Findings {
 };
 
 // One key: where it stands and what it says. All complaints about it begin with its name.
-class Key {
+class SettingKey {
  public:
-  Key(const Sheet& sheet, const char* section, const char* name, Findings& findings);
+  SettingKey(const Sheet& sheet, const char* section, const char* name, Findings& findings);
 
   bool given() const { return value_ != nullptr; }
   bool sound() const { return !findings_->unsound.contains(label_); }
@@ -71,15 +71,15 @@ class Key {
 
 enum class Empty : bool { refused, allowed };
 
-void read_text(const Key& key, std::string& out, Empty empty = Empty::refused);
-void read_flag(const Key& key, bool& out);
-void read_port(const Key& key, std::uint16_t& out);
-void read_socket_path(const Key& key, std::string& out);
-void read_name(const Key& key, std::string& out);
-void read_address(const Key& key, Address& out, Empty empty = Empty::refused);  // "" gives an empty one
+void read_text(const SettingKey& key, std::string& out, Empty empty = Empty::refused);
+void read_flag(const SettingKey& key, bool& out);
+void read_port(const SettingKey& key, std::uint16_t& out);
+void read_socket_path(const SettingKey& key, std::string& out);
+void read_name(const SettingKey& key, std::string& out);
+void read_address(const SettingKey& key, Address& out, Empty empty = Empty::refused);  // "" gives an empty one
 
 // Strings, none of them twice; each with its line.
-std::vector<std::pair<std::string, std::size_t>> read_list(const Key& key);
+std::vector<std::pair<std::string, std::size_t>> read_list(const SettingKey& key);
 
 // From `least` to `most` in whole `step`s (the unit in which servers and messages count); `zero` turns something off
 // and is allowed below `least`. `why`: why these limits.
@@ -90,7 +90,7 @@ struct Limits {
   bool zero = false;
   Duration step = 1ms;
 };
-void read_duration(const Key& key, Duration& out, const Limits& limits);
+void read_duration(const SettingKey& key, Duration& out, const Limits& limits);
 
 // A name of a cluster or node: it stands in commands, file names, labels of metrics and the environment of hooks.
 std::optional<std::string> wrong_name(const std::string& name);
@@ -105,7 +105,7 @@ template <class T>
 using Choices = std::vector<std::pair<std::string_view, T>>;
 
 template <class T>
-void read_choice(const Key& key, T& out, const Choices<T>& choices) {
+void read_choice(const SettingKey& key, T& out, const Choices<T>& choices) {
   const auto* value = key.as(SheetValue::Kind::text, "a string");
   if (value == nullptr) return;
   std::string words;
