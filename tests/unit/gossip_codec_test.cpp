@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <msgpack.hpp>
 #include <random>
 
@@ -43,7 +44,9 @@ Message at_epoch(std::uint64_t epoch, Body body) {
 // The number of members of an aggregate: the largest number of initialisers that it takes.
 struct Anything {
   template <class T>
-  operator T() const;  // NOLINT: implicit on purpose, never defined
+  operator T() const {  // NOLINT: implicit on purpose, never called
+    std::abort();
+  }
 };
 template <class T, class... A>
 constexpr std::size_t members_of() {
@@ -317,7 +320,7 @@ TEST_CASE("codec: whatever msgpack can say is skipped where it is not known") {
     CHECK_FALSE(read_with_unknown_field([&](Pack& p) { p.pack(n); }));
     CHECK_FALSE(read_with_unknown_field([&](Pack& p) { p.pack(-static_cast<std::int64_t>(n >> 1U)); }));
   }
-  for (const std::size_t n : {0, 20, 31, 32, 255, 256, 65535, 65536}) {
+  for (const std::size_t n : {0U, 20U, 31U, 32U, 255U, 256U, 65535U, 65536U}) {
     CHECK_FALSE(read_with_unknown_field([&](Pack& p) { p.pack(std::string(n, 'x')); }));
     CHECK_FALSE(read_with_unknown_field([&](Pack& p) { p.pack(std::vector<char>(n, 'x')); }));
     CHECK_FALSE(read_with_unknown_field([&](Pack& p) { p.pack(std::vector<int>(n, 500)); }));
@@ -327,7 +330,7 @@ TEST_CASE("codec: whatever msgpack can say is skipped where it is not known") {
       p.pack(map);
     }));
   }
-  for (const std::size_t n : {1, 2, 4, 8, 16, 3, 300, 70000}) {
+  for (const std::size_t n : {1U, 2U, 4U, 8U, 16U, 3U, 300U, 70000U}) {
     CHECK_FALSE(read_with_unknown_field([&](Pack& p) {
       p.pack_ext(n, 42);
       p.pack_ext_body(std::string(n, 'x').data(), static_cast<std::uint32_t>(n));

@@ -349,7 +349,7 @@ TEST_CASE("swim: who hears of a suspicion looks for itself at once and judges by
     CHECK(lone.view(3) == Liveness::alive);
     lone.run(3ms, {1, 2, 4, 5});
     CHECK(lone.view(3) == Liveness::suspect);
-    for (std::size_t helper : {1, 2, 4, 5}) CHECK(lone.sent_to<PingReq>(helper).empty());
+    for (std::size_t helper : {1U, 2U, 4U, 5U}) CHECK(lone.sent_to<PingReq>(helper).empty());
   }
   SUBCASE("another has waited out its silence and says `dead`: I agree as soon as I had no answer for 400 ms") {
     lone.hear(2, says(2, 3, Liveness::dead));
@@ -454,7 +454,7 @@ TEST_CASE("swim: what a helper reached is still asked by me until it answers") {
   lone.run(5s, {1, 2, 3, 4, 5});
   lone.swim.probe_now(node_id(3), lone.now, lone.out);
   lone.run(201ms, {1, 2, 4, 5});
-  for (std::size_t helper : {1, 2, 4, 5})
+  for (std::size_t helper : {1U, 2U, 4U, 5U})
     for (const PingReq& request : lone.sent_to<PingReq>(helper))
       lone.swim.on_ping_req_answer(node_id(helper), 1, PingReqAnswer{request.seq, node_id(3), true}, lone.now,
                                    lone.out);

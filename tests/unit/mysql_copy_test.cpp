@@ -95,7 +95,7 @@ TEST_CASE("mysql/copy: an option file keeps what a password may hold") {
 }
 
 TEST_CASE("mysql/copy: a dump is read in pieces of any size, and data cannot pose as its position") {
-  for (const std::size_t size : {1, 2, 7, 64, 4096}) {
+  for (const std::size_t size : {1U, 2U, 7U, 64U, 4096U}) {
     DumpReader reader;
     bool before_the_end = false;
     for (std::size_t at = 0; at < kDump.size(); at += size) {
