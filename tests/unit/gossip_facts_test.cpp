@@ -344,7 +344,7 @@ SwimSettings only_neighbours() {
 
 }  // namespace
 
-TEST_CASE("facts: among a thousand members a new fact is everywhere within 3 s, for a few kilobytes each") {
+TEST_CASE("figures: among a thousand members a new fact is everywhere within 3 s, for a few kilobytes each") {
   Net net(1000, 1, only_neighbours());
   SUBCASE("in a clean network") {}
   SUBCASE("with a loss of 20 %") {

@@ -33,14 +33,14 @@ TEST_CASE("gossip: five members at rest send less than 500 bytes a second each, 
   CHECK(busy.death <= 3s);
 }
 
-TEST_CASE("gossip: a thousand members cost each no more than twice what fifty do, and news is everywhere in 3 s") {
+TEST_CASE("figures: a thousand members cost each no more than twice what fifty do, and news is everywhere in 3 s") {
   const Scale few = measured(50, false, false), many = measured(kVeryLarge, false, false);
   CHECK(many.bytes <= 2 * few.bytes);
   CHECK(many.fact <= 3s);
   CHECK(many.death <= 5s);
 }
 
-TEST_CASE("gossip: where all write all the time, two hundred members cost each no more than twice what fifty do") {
+TEST_CASE("figures: where all write all the time, two hundred members cost each no more than twice what fifty do") {
   const Scale few = measured(50, true, true), many = measured(kLarge, true, true);
   CHECK(many.bytes <= 2 * few.bytes);
   CHECK(many.fact <= 3s);
