@@ -12,11 +12,7 @@ using namespace ringagent::sim;
 // How soon the ring is decided anew, in virtual time, with the delays of a LAN (world.h: packets 0.2 to 0.6 ms, disk 0.3 ms).
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kRuns = 10;  // the sanitizers are here for the code, not for the figures
-#else
 constexpr std::uint64_t kRuns = 100;
-#endif
 
 std::unique_ptr<World> formed(std::uint64_t seed, std::size_t nodes) {
   WorldOptions options;

@@ -6,11 +6,7 @@ using namespace ringagent;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t kLarge = 120, kVeryLarge = 200;  // the bounds are the same, the patience is not
-#else
 constexpr std::size_t kLarge = 200, kVeryLarge = 1000;
-#endif
 
 Scale measured(std::size_t n, bool records, bool busy) {
   ScaleNet net(n, records);

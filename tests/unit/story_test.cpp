@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 // Plays tests/stories/*.txt. RINGAGENT_STORY=name plays only those with `name` in the file's name and prints everything that
@@ -35,14 +37,26 @@ std::string read(const fs::path& path) {
 
 TEST_CASE("protocol stories") {
   const char* only = std::getenv("RINGAGENT_STORY");
-  REQUIRE_FALSE(stories().empty());
-  for (const fs::path& path : stories()) {
-    if (only != nullptr && path.filename().string().find(only) == std::string::npos) continue;
-    SUBCASE(path.stem().c_str()) {
-      const auto result = ringagent::sim::run_story(path.filename(), read(path));
-      if (only != nullptr) std::cout << result.trace << result.steps << " steps\n";
-      INFO(result.failure);
-      CHECK(result.ok);
+  std::vector<fs::path> paths = stories();
+  REQUIRE_FALSE(paths.empty());
+  if (only != nullptr)
+    std::erase_if(paths,
+                  [&](const fs::path& path) { return path.filename().string().find(only) == std::string::npos; });
+  // Each is a world of its own: a thread a core takes one after another.
+  std::vector<ringagent::sim::StoryResult> results(paths.size());
+  std::atomic<std::size_t> next = 0;
+  {
+    std::vector<std::jthread> players;
+    for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i) {
+      players.emplace_back([&] {
+        for (std::size_t at = next++; at < paths.size(); at = next++)
+          results[at] = ringagent::sim::run_story(paths[at].filename(), read(paths[at]));
+      });
     }
+  }
+  for (const auto& result : results) {
+    if (only != nullptr) std::cout << result.trace << result.steps << " steps\n";
+    INFO(result.failure);
+    CHECK(result.ok);
   }
 }
