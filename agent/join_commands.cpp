@@ -288,9 +288,8 @@ int join_command(const AgentChoice& agent, const JoinOptions& options, Console c
   if (!options.after.empty()) arguments.emplace_back("after", options.after);
   if (const int code = run_agent_command(copy.agent(), "join", arguments, console); code != kExitOk) return code;
   if (wanted && !underway) return copy_and_come_in(copy, false);
-  if (copy.state() == CopyState::complete) {
-    if (const auto forgotten = copy.forget_mark(); !forgotten) return forgotten.error();
-  }
+  // The data are there: brought by hand, or by an earlier run that did not get to its end.
+  if (const int told = copy.copied(); told != kExitOk) return told;
   return copy.await_ring();
 }
 

@@ -1,5 +1,6 @@
 """A ring that grows out of one server and shrinks again: init, join, leave."""
 
+import shutil
 import signal
 
 from harness import story
@@ -119,6 +120,31 @@ def a_join_is_interrupted_and_goes_on(ring):
     ring.whole()
     has_all(ring, node)
     ring.flows()
+
+
+@story()
+def data_brought_by_hand(ring):
+    """A server is filled with the files of another one, as from a snapshot or a physical backup: `join --data none`."""
+    ring.up(nodes=3, how="none", settings=ALONE)
+    address = grown(ring)
+    source, node = ring.node(2), ring.node(3)
+    Typed(source, "join", address).succeeds("is in the ring: ")
+    ring.load(nodes=["db1"])
+    for server in (node, source):
+        server.term("mysqld")
+    shutil.rmtree(node.dir / "data")
+    shutil.copytree(source.dir / "data", node.dir / "data")
+    (node.dir / "data" / "auto.cnf").unlink(missing_ok=True)  # MySQL: its server_uuid, which has to be its own
+    source.start_mysqld()
+    node.start_mysqld()
+    command = Typed(node, "join", address)
+    expect(command.end() == 1 and "ringagent join --data none" in command.said(), f"it should name the way: {command.said()}")
+    Typed(node, "join", address, "--data", "none").succeeds("is in the ring: ")
+    ring.lab.await_writes("db1", more=5)
+    ring.whole()
+    has_all(ring, node)
+    ring.flows()
+    ring.audit()
 
 
 @story()
