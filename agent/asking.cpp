@@ -87,7 +87,7 @@ int run_agent_command(const AgentChoice& agent, const std::string& name,
   const auto outcome = ApiClient(*socket).command(name, arguments);
   if (!outcome) return complain(console, outcome.error().text, kExitNoAgent);
   if (!outcome->ok) return complain(console, outcome->text, kExitRefused);
-  console.out << outcome->text << "\n";
+  console.out << outcome->text << "\n" << std::flush;
   return kExitOk;
 }
 

@@ -211,7 +211,7 @@ CommandStep reseed(const Command&, const View& view, const std::string& who) {
 CommandStep copied(const Command&, const View& view, const std::string& who) {
   const Member* member = view.config->find(view.self);
   if (member == nullptr) return refuse(who + " is no member of the ring");
-  if (member->absence != Absence::copying) return done(who + " has its data: no copy is waited for");
+  if (member->absence != Absence::copying) return done(who + " has its data");
   if (member->in) return refuse(who + " is still in the ring: it is drained first");
   const PeerView* own = peer(view, view.self);
   if (own == nullptr || own->record == nullptr || own->record->health != MysqlHealth::up)

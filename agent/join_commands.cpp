@@ -133,6 +133,15 @@ class Copying {
     return {};
   }
 
+  Step<void> begin_where_brought() {
+    auto local = look_at_local(admin_);
+    if (!local) return refuse(local.error().text);
+    const auto begun = ringagent::begin_where_brought(*local);
+    if (!begun) return refuse(begun.error().text);
+    if (*begun) console_.out << "the binary log of " << self() << " begins at its gtid_slave_pos\n" << std::flush;
+    return {};
+  }
+
   // The agent says that the data may be overwritten. `asked`: and a person has said so.
   Step<void> make(bool asked) {
     if (auto looked = look(); !looked) return looked;
@@ -289,6 +298,7 @@ int join_command(const AgentChoice& agent, const JoinOptions& options, Console c
   if (const int code = run_agent_command(copy.agent(), "join", arguments, console); code != kExitOk) return code;
   if (wanted && !underway) return copy_and_come_in(copy, false);
   // The data are there: brought by hand, or by an earlier run that did not get to its end.
+  if (const auto begun = wanted ? Step<void>() : copy.begin_where_brought(); !begun) return begun.error();
   if (const int told = copy.copied(); told != kExitOk) return told;
   return copy.await_ring();
 }

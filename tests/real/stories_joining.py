@@ -5,7 +5,7 @@ import signal
 
 from harness import story
 from ring import expect, without_binlog
-from ringlab.base import wait
+from ringlab.base import run, wait
 from typed import Typed, obeyed
 
 ALONE = ("failure.settle=200ms", "ring.initial=[]")
@@ -122,25 +122,43 @@ def a_join_is_interrupted_and_goes_on(ring):
     ring.flows()
 
 
+def backed_up(source, node):
+    """mariadb-backup of a server that goes on working. Where replication goes on is in a file beside the data."""
+    data = node.dir / "data"
+
+    def backup(*words):
+        run(["mariadb-backup", f"--defaults-file={source.dir / 'my.cnf'}", *words, f"--target-dir={data}"])
+    backup("--backup", "--user=root", f"--socket={source.socket}")
+    backup("--prepare")
+    node.start_mysqld()
+    position = (data / "xtrabackup_binlog_info").read_text().split()[2]
+    node.run_sql(f"SET GLOBAL gtid_slave_pos='{position}'")
+
+
+def files_copied(source, node):
+    """The files of a server that stands still for a moment, as in a snapshot of a volume."""
+    source.term("mysqld")
+    shutil.copytree(source.dir / "data", node.dir / "data")
+    (node.dir / "data" / "auto.cnf").unlink()  # the server_uuid: a server has one of its own
+    source.start_mysqld()
+    node.start_mysqld()
+
+
 @story()
 def data_brought_by_hand(ring):
-    """A server is filled with the files of another one, as from a snapshot or a physical backup: `join --data none`."""
+    """Data too large for a dump are brought under load, by mariadb-backup or as files, and the server joins: `--data none`."""
     ring.up(nodes=3, how="none", settings=ALONE)
     address = grown(ring)
     source, node = ring.node(2), ring.node(3)
     Typed(source, "join", address).succeeds("is in the ring: ")
-    ring.load(nodes=["db1"])
-    for server in (node, source):
-        server.term("mysqld")
+    ring.load(nodes=["db1", "db2"])
+    node.term("mysqld")
     shutil.rmtree(node.dir / "data")
-    shutil.copytree(source.dir / "data", node.dir / "data")
-    (node.dir / "data" / "auto.cnf").unlink(missing_ok=True)  # MySQL: its server_uuid, which has to be its own
-    source.start_mysqld()
-    node.start_mysqld()
+    (backed_up if ring.mariadb else files_copied)(source, node)
     command = Typed(node, "join", address)
     expect(command.end() == 1 and "ringagent join --data none" in command.said(), f"it should name the way: {command.said()}")
     Typed(node, "join", address, "--data", "none").succeeds("is in the ring: ")
-    ring.lab.await_writes("db1", more=5)
+    ring.lab.await_writes("db1", "db2", more=5)
     ring.whole()
     has_all(ring, node)
     ring.flows()

@@ -3,7 +3,7 @@
 import subprocess
 
 from ring import expect
-from ringlab.base import wait
+from ringlab.base import LabError, wait
 
 
 def obeyed(node, *words, seconds=60):
@@ -40,7 +40,9 @@ class Typed:
                 self.node.start_mysqld(ready=False)
             return False
         try:
-            wait(ended, seconds, f"the command to end; it says: {self.said()}", every=0.1)
+            wait(ended, seconds, "the command to end", every=0.1)
+        except LabError as error:
+            raise LabError(f"{error}; it says:\n{self.said()}") from None
         finally:
             if self.process.poll() is None:
                 self.kill()
