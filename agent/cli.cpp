@@ -156,7 +156,7 @@ class CommandLine {
     join->add_option("--after", w.join.after, "the node that it follows (default: the last one)");
     join->add_option("--data", w.join.data,
                      "auto: copy from a donor into this server, which must be empty; none: it has the ring's data "
-                     "already (default: auto)");
+                     "already, from mariadb-backup or a snapshot (default: auto)");
     add_copy_options(join);
     auto* reseed = add("reseed", "make this node's data anew from a donor; asks before it overwrites any",
                        "reseed --donor db2 --yes", [&w](Console c) {
@@ -173,8 +173,8 @@ class CommandLine {
     sub->add_option("--donor-user", w.copy.donor_user, "who may copy there (default: [replication] user)");
     sub->add_option("--donor-password-file", w.copy.donor_password_file, "and the password (default: [replication])");
     sub->add_option("--method", w.copy.method,
-                    "clone: MySQL from 8.0.17; dump: the flavour's dump program; files are never copied, so "
-                    "mariadb-backup is not used (default: auto)");
+                    "clone: MySQL from 8.0.17; dump: the flavour's dump program (default: auto); for a physical "
+                    "backup see `ringagent join --data none`");
     sub->add_option("--user", w.copy.admin.user, "the administrator of this server (default: root)");
     sub->add_option("--password-file", w.copy.admin.password_file, "the administrator's password (default: none)");
     sub->add_option("--mysql-socket", w.copy.admin.mysql_socket, "this server's socket (default: as in the config)");

@@ -113,9 +113,8 @@ Result<CopyTarget> look_at_local(const ConnectSettings& admin) {
 
 Result<bool> begin_where_brought(CopyTarget& local) {
   if (local.version.flavor != Flavor::mariadb) return false;
-  const auto rows = question(local.client,
-                             "SELECT @@global.gtid_slave_pos AS position, @@global.gtid_binlog_state AS state",
-                             "the server");
+  const auto rows = question(
+      local.client, "SELECT @@global.gtid_slave_pos AS position, @@global.gtid_binlog_state AS state", "the server");
   if (!rows) return tl::unexpected(rows.error());
   const std::string position = rows->text(0, {"position"});
   if (position.empty() || !rows->text(0, {"state"}).empty()) return false;

@@ -14,7 +14,7 @@ def why_since(ring, mark):
 
 @story(PLANS)
 def maintenance_under_load(ring):
-    """A node is drained for maintenance, stopped, started and taken back; it comes back only when a person says so."""
+    """A node is drained for maintenance, stopped, started and taken back; it comes back when a person says so, or the time is over."""
     ring.load()
     mark, node = ring.mark(), ring.node(3)
     out = obeyed(ring.node(1), "maintenance", "db3", "on", "--for", "10m", "--reason", "disks")
@@ -31,6 +31,8 @@ def maintenance_under_load(ring):
     obeyed(node, "maintenance", "db3", "off")
     ring.whole()
     expect(why_since(ring, mark) == ["command", "planned", "command", "returned"], f"stray epochs: {why_since(ring, mark)}")
+    obeyed(ring.node(2), "maintenance", "db3", "on", "--for", "3s")
+    ring.whole()  # when the time is over, without another word
     ring.audit()
 
 

@@ -31,7 +31,7 @@ MUTANTS = [
     Mutant("promise_without_persisting", "a vote is forgotten by a restart", "C4", (
         edit("gossip/chain.cpp", "    state_.formation_initial = settings_.initial;\n  }\n  persist(out);", "    state_.formation_initial = settings_.initial;\n  }"),)),
     Mutant("vote_after_a_wipe", "a node that has lost its memory votes again under its old id", "C3", (
-        edit("tests/sim/world.cpp", "DurableState{});\n  host.disk.self = fresh_id();", "DurableState{});\n  host.disk.self = before.self;"),)),
+        edit("tests/sim/world_hosts.cpp", "DurableState{});\n  host.disk.self = fresh_id();", "DurableState{});\n  host.disk.self = before.self;"),)),
     Mutant("act_before_decide", "a server is repointed for a ring that nobody agreed on", "C4", (
         edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(asked(), now, out);",
              "  proposer.start_accepting(std::move(value));\n  chosen(now, out);"),)),

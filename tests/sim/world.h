@@ -29,6 +29,8 @@ namespace ringagent::sim {
 
 // Stories call gossip keys by a letter.
 Key key_called(const std::string& letter);
+// Where a machine of this number has its address.
+std::string address_host(std::size_t number);
 
 struct WorldOptions {
   std::vector<std::string> names;

@@ -1,0 +1,488 @@
+#include <algorithm>
+#include <utility>
+
+#include "tests/sim/world.h"
+
+// What must be true: the rules of every step, the audit of the data, and the ring as it should be in the end.
+namespace ringagent::sim {
+namespace {
+
+constexpr Duration kWatch = 100ms;
+constexpr Duration kSoundFor = 5s;         // any evidence that is older has been refuted
+constexpr Duration kTogether = 2500ms;     // closer to each other nobody can tell which of two went first
+constexpr Duration kWatchedFor = 500ms;    // a look, and a statement
+constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is tried again, and may have to back off
+
+}  // namespace
+
+// Is this server heard of by one that follows it (in the ring of `head`, if that matters), over a network that works both
+// ways?
+bool World::does_well(const Host& host, const Config* head) const {
+  const ModelServer& server = *host.server;
+  if (!host.powered || !server.listening() || server.hung()) return false;
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    const ModelServer& s = *other.server;
+    if (head != nullptr && (head->find(other.name) == nullptr || !head->find(other.name)->in)) return false;
+    return s.listening() && !s.hung() && s.io() == IoState::running && s.source() == server.address() &&
+           reaches(host, other, Net::databases) && reaches(other, host, Net::databases);
+  });
+}
+
+// C9. An agent that is silent, however long, is no reason; nor is what was true a moment ago.
+void World::check_removals(const Config& config) {
+  const Time wanted =
+      std::min(now_, checker_.first_vote(canonical_bytes(config)));  // it may have waited for a quorum since
+  for (const Member& member : config.members) {
+    const bool as_dead = member.out_class == "silent" || member.out_class == "refused" ||
+                         member.out_class == "mysqld_down" || member.out_class == "mysqld_hung";
+    if (member.in || !as_dead || member.out_epoch != config.epoch || !has(member.name)) continue;
+    const Host& h = host(member.name);
+    if (does_well(h, &config) && wanted - h.sound_since > kSoundFor)
+      violation("C9: " + member.name + " is taken out (" + member.out_class + ") though its successor hears from it");
+  }
+}
+
+void World::note_leavers(const Config& config) {
+  for (Host& host : hosts_) {
+    const bool member = config.find(host.name) != nullptr;
+    host.was_member = host.was_member || member;
+    if (member || !host.was_member || std::exchange(host.gone, true)) continue;
+    host.left = config.evidence_class == "planned" && !host.damaged;
+  }
+}
+
+// C10. Only of those who know the newest head: the others have an excuse.
+void World::check_writer(Host& host) {
+  const bool informed =
+      !host.disk.chain.empty() && checker_.newest() != nullptr && host.disk.chain.back() == checker_.newest_bytes();
+  const bool paused = informed && checker_.newest()->paused.on;  // then nobody may touch a server
+  const Member* member = informed && !paused ? checker_.newest()->find(host.disk.self) : nullptr;
+  const bool may = member != nullptr && (member->out_class == "link" || member->out_class == "stuck");
+  const bool out = member != nullptr && !member->in && !may && host.node && now_ >= host.paused_until;
+  const bool writes = host.server->listening() && !host.server->hung() && !host.server->read_only();
+  if (!out || !writes)
+    host.out_since = Time::max();
+  else if (host.out_since == Time::max())
+    host.out_since = now_;
+  else if (now_ - host.out_since > kReadOnlyWithin)
+    violation("C10: " + host.name + " is out and takes writes");
+}
+
+// Since when nobody has watched this server, and since when somebody does again. An agent that has no ring yet does not.
+void World::note_watching(Host& host) {
+  const bool watched = host.node && now_ >= host.paused_until && !host.disk.chain.empty();
+  if (!watched && !host.unwatched_since) host.unwatched_since = now_;
+  if (watched && host.unwatched_since) {
+    host.unwatched_last = *std::exchange(host.unwatched_since, std::nullopt);
+    host.watched_again = now_;
+  }
+  const bool reached = std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    return other.number != host.number && other.server->listening() && reaches(host, other, Net::databases) &&
+           reaches(other, host, Net::databases);
+  });
+  if (!reached || !host.server->listening() || host.server->hung()) {
+    host.within_reach = false;
+    return;
+  }
+  if (!std::exchange(host.within_reach, true)) {
+    host.reached_before = host.reached;
+    host.reached_since = now_;
+  }
+  host.reached = now_;
+}
+
+// Nobody could have made it read_only in time, nor could anybody know: its agent went no earlier than about when the server
+// was cut off, and is not back for more than a moment.
+bool World::excused(const Host& host) const {
+  const bool away = host.unwatched_since || now_ - host.watched_again <= kWatchedFor;
+  if (!away) return false;
+  const Time since = host.unwatched_since ? *host.unwatched_since : host.unwatched_last;
+  const bool woke = now_ - host.reached_since <= kWatchedFor;  // it was out of reach until a moment ago
+  return since + kTogether >= (woke ? host.reached_before : host.reached);
+}
+
+// C12.
+void World::check_two_writers() {
+  if (checker_.newest() == nullptr || !checker_.newest()->one_writer) {
+    one_writer_ = false;
+    return;
+  }
+  const Host* writer = nullptr;
+  for (Host& host : hosts_) {
+    note_watching(host);
+    if (!host.server->listening() || host.server->hung() || host.server->read_only()) continue;
+    if (writer == nullptr) {
+      writer = &host;
+      continue;
+    }
+    if (!one_writer_ || excused(host) || excused(*writer)) return;
+    one_writer_ = false;  // said once, until there is one again
+    return violation("C12: " + writer->name + " and " + host.name + " take writes");
+  }
+  // Where the mode has just begun, those who wrote before end one after another; it holds from its first writer on.
+  one_writer_ = one_writer_ || (writer != nullptr && checker_.newest()->writer == writer->disk.self);
+}
+
+// What the rules of the world need to know of the last seconds.
+void World::watch() {
+  for (Host& h : hosts_) {
+    if (!does_well(h)) h.sound_since = now_;
+    check_writer(h);
+  }
+  after(kWatch, [this] { watch(); });
+}
+
+// ---------------------------------------------------------------- load and its audit
+
+void World::write(const std::string& name, std::size_t transactions) {
+  for (std::size_t i = 0; i < transactions; ++i) {
+    if (server(name).write(++contents_)) acknowledged_[contents_] = name;
+  }
+}
+
+void World::lose_tail(const std::string& name, std::size_t transactions) {
+  Host& h = host(name);
+  if (h.server->process() != ModelServer::Process::stopped) return;
+  const std::multiset<std::uint64_t> before = h.server->contents();
+  h.server->lose_tail(transactions);
+  h.damaged = true;
+  forget_missing(h, before);
+}
+
+void World::forget_missing(const Host& host, const std::multiset<std::uint64_t>& before) {
+  for (const std::uint64_t content : before) {
+    if (host.server->holds(content) == 0) given_up_.insert(content);
+  }
+}
+
+void World::copy_data(const Host& donor, Host& to) {
+  note(Seen::Kind::server, to.name, "its data is replaced by a copy of that of " + donor.name);
+  const std::multiset<std::uint64_t> before = to.server->contents();
+  to.server->copy_from(*donor.server);
+  to.damaged = false;
+  forget_missing(to, before);
+}
+
+void World::tend(const std::string& name) {
+  Host& h = host(name);
+  if (!h.node || now_ < h.paused_until) return;
+  const Snapshot s = h.node->snapshot(now_);
+  const auto has = [&](const char* code) {
+    return std::any_of(s.problems.begin(), s.problems.end(),
+                       [&](const ProblemView& p) { return p.code == code && (p.node == name || p.node.empty()); });
+  };
+  if (has("not_formed") && h.settings.initial.empty()) return command(name, "join", {{"address", member_address()}});
+  const auto own = std::find_if(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) { return v.name == name; });
+  if (own == s.nodes.end()) return;
+  // A leaf may have got what a server lost before the ring had it.
+  const bool in_the_way = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) {
+    return v.blocked.find("the leaf " + name + " has") != std::string::npos;
+  });
+  if (own->reason != "copying") {
+    h.has_copy = false;
+    const bool lost = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
+      return p.code == "needs_reseed" && p.node == name && p.text.find("lost tail") != std::string::npos;
+    });
+    if (lost && !h.damaged) violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
+    if (has("needs_reseed") || in_the_way) command(name, "reseed");
+  } else if (own->phase == "copying") {
+    const std::string donor = h.has_copy ? "" : donor_for(h);
+    if (!donor.empty()) copy_data(host(donor), h), h.has_copy = true;
+    if (h.has_copy && h.server->listening()) command(name, "copied");
+  }
+}
+
+// Where a person would send one who wants to join.
+std::string World::member_address() const {
+  const Config* head = checker_.newest();
+  for (const Host& h : hosts_) {
+    const Member* member = head == nullptr ? nullptr : head->find(h.disk.self);
+    if (member != nullptr && member->in && h.node) return h.settings.gossip.str();
+  }
+  return hosts_.front().settings.gossip.str();
+}
+
+// Whom a node would follow has all that there is, and will give what comes after.
+std::string World::donor_for(const Host& h) const {
+  const Config* head = checker_.newest();
+  const auto up = head == nullptr ? std::nullopt : upstream(*head, h.disk.self);
+  if (!up) return {};
+  const Host& donor = host(head->find(*up)->name);
+  return donor.server->listening() && !donor.server->hung() && reaches(donor, h, Net::databases) ? donor.name : "";
+}
+
+void World::load(Duration period) {
+  load_round(period, ++load_token_);
+}
+
+void World::load_round(Duration period, std::uint64_t token) {
+  if (period == Duration{0}) return;
+  after(period, [this, token, period] {
+    if (token != load_token_) return;
+    for (Host& host : hosts_) write(host.name, 1);
+    load_round(period, token);
+  });
+}
+
+void World::decide(Duration period) {
+  decide_round(period, ++decide_token_);
+}
+
+void World::decide_round(Duration period, std::uint64_t token) {
+  if (period == Duration{0}) return;
+  after(period, [this, token, period] {
+    if (token != decide_token_) return;
+    for (const Host& asked : hosts_) {
+      if (!asked.node) continue;
+      for (const ProblemView& problem : snapshot(asked.name).problems) {
+        if (problem.code == "stranded") command(asked.name, "stranded", {{"node", problem.node}, {"action", "replay"}});
+      }
+    }
+    decide_round(period, token);
+  });
+}
+
+std::size_t World::binlogged() const {
+  std::size_t out = 0;
+  for (const Host& host : hosts_) out += host.server->binlog().size();
+  return out;
+}
+
+// A server that acknowledged writes must be able to tell: those that run in the ring (or at all, before there is one).
+bool World::counts(const Host& host) const {
+  if (!host.server->listening() || host.server->hung() || !host.powered) return false;
+  const Config* head = checker_.newest();
+  const Member* member = head == nullptr ? nullptr : head->find(host.name);
+  if (head == nullptr || member == nullptr) return head == nullptr;
+  return member->in;
+}
+
+bool World::quiet() const {
+  const Positions* first = nullptr;
+  for (const Host& host : hosts_) {
+    if (!counts(host)) continue;
+    if (first == nullptr) first = &host.server->executed();
+    if (*first != host.server->executed()) return false;
+  }
+  return true;
+}
+
+// A leaf has all that the ring has. It may have more: what it alone got from one that died since.
+std::string World::wrong_with_leaves() {
+  const Config* head = checker_.newest();
+  for (Host& leaf : hosts_) {
+    const Member* member = head == nullptr ? nullptr : head->find(leaf.name);
+    const bool follows = member != nullptr && member->role == Role::leaf && leaf.node && leaf.server->listening() &&
+                         !leaf.server->hung() && !leaf.damaged;
+    for (const auto& [content, origin] : acknowledged_) {
+      if (!follows) break;
+      const bool in_ring = std::any_of(hosts_.begin(), hosts_.end(), [&, number = content](const Host& host) {
+        return counts(host) && host.server->holds(number) > 0;
+      });
+      if (in_ring && leaf.server->holds(content) != 1)
+        return "C8: transaction " + std::to_string(content) + " of " + origin + " stands " +
+               std::to_string(leaf.server->holds(content)) + " times on the leaf " + leaf.name;
+    }
+  }
+  return {};
+}
+
+std::string World::audit() {
+  if (!quiet()) return "the servers have different positions";
+  for (const auto& [content, origin] : acknowledged_) {
+    const bool given_up = given_up_.count(content) > 0;
+    const bool survivor = ((counts(host(origin)) && !host(origin).damaged) || host(origin).left) && !given_up;
+    std::size_t holders = 0;
+    std::size_t up = 0;
+    for (Host& host : hosts_) {
+      if (!counts(host)) continue;
+      ++up;
+      holders += host.server->holds(content);
+    }
+    if (holders == up || (!survivor && holders == 0)) continue;
+    return "C8: transaction " + std::to_string(content) + " of " + origin + " stands on " + std::to_string(holders) +
+           " of " + std::to_string(up) + " servers";
+  }
+  return wrong_with_leaves();
+}
+
+std::string World::wrong_with_ring() {
+  const Config* head = checker_.newest();
+  if (head == nullptr) return "no ring has been formed";
+  for (Host& host : hosts_) {
+    const bool informed = host.disk.chain.empty() || host.disk.chain.back() == checker_.newest_bytes();
+    if (!host.node || informed || head->find(host.disk.self) == nullptr) continue;
+    return host.name + " does not have epoch " + std::to_string(head->epoch);
+  }
+  for (const Host& host : hosts_) {
+    const bool joins = calm_token_ > 0 && options_.joiners.count(host.name) > 0 && host.node && !host.gone &&
+                       host.server->listening() && !host.server->hung();
+    if (joins && head->find(host.name) == nullptr) return host.name + " has not joined";
+  }
+  const Host* first = nullptr;  // whose keys everybody should have
+  for (const Host& host : hosts_) {
+    if (!host.node || head->find(host.disk.self) == nullptr) continue;
+    if (first != nullptr && host.keys != first->keys) return host.name + " has other gossip keys than " + first->name;
+    first = &host;
+  }
+  if (head->one_writer && head->writer.nil()) return "there is no writer";
+  if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
+  for (const Member& member : head->members) {
+    std::string wrong = wrong_with_member(*head, member);
+    if (!wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+// Nobody can make its successor follow it, or it could not serve it.
+bool World::held_back(const Config& head, const Member& member) const {
+  Config next = head;
+  next.find(member.id)->in = true;
+  const std::vector<NodeId> followers = downstream(next, member.id);
+  if (followers.empty()) return false;
+  const Host& follower = host(next.find(followers.front())->name);
+  if (!follower.node) return true;
+  // It has something by a copy that nobody can give to the one that would follow it.
+  const Positions& have = follower.server->executed();
+  const Positions& purged = host(member.name).server->purged();
+  return std::any_of(purged.begin(), purged.end(), [&](const auto& p) {
+    const auto at = have.find(p.first);
+    return p.second > (at == have.end() ? 0 : at->second);
+  });
+}
+
+// What the agent of a host says of itself, for a failure that a person has to understand.
+std::string World::told_of(const std::string& name) const {
+  for (const NodeView& v : snapshot(name).nodes) {
+    if (v.name == name)
+      return "; its agent says: phase " + v.phase + (v.blocked.empty() ? "" : ", blocked: " + v.blocked) +
+             (v.stranded == 0 ? "" : ", stranded " + std::to_string(v.stranded));
+  }
+  return {};
+}
+
+// A spare is in while somebody else is out, and rests when all are in.
+std::string World::wrong_with_spare(const Config& head, const Member& member) const {
+  std::size_t missing = 0;
+  std::size_t spares = 0;
+  for (const Member& m : head.members) {
+    missing += m.role == Role::ring && !m.in ? 1 : 0;
+    spares += m.role == Role::spare && m.in ? 1 : 0;
+  }
+  if (member.in && spares > missing) return "the spare " + member.name + " is in though the ring is complete";
+  if (!member.in && spares < missing && !held_back(head, member) && member.absence == Absence::none)
+    return "the spare " + member.name + " is not in" + told_of(member.name);
+  return {};
+}
+
+std::string World::wrong_with_member(const Config& head, const Member& member) {
+  const Host& h = host(member.name);
+  if (member.role == Role::witness) return {};
+  ModelServer& server = *host(member.name).server;
+  if (server.process() == ModelServer::Process::starting) return member.name + " is starting";
+  const bool absent = !h.node || !server.listening() || server.hung() || now_ < h.paused_until;
+  if (absent) return member.in && !server.listening() ? member.name + " is in and its mysqld is not up" : "";
+  if (!member.in && h.damaged && calm_token_ == 0) return {};  // else a person reseeds it
+  // Nobody could make its successor follow another.
+  const auto followers = downstream(head, member.id);
+  if (member.in && member.absence != Absence::none && !followers.empty() &&
+      !host(head.find(followers.front())->name).node)
+    return {};
+  // What a server has that is down, or whose agent is gone, may be all that there is of it: nobody's data is replaced meanwhile.
+  const bool unknown = std::any_of(head.members.begin(), head.members.end(), [&](const Member& m) {
+    return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening());
+  });
+  const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
+  if (told.find("does not answer, and when") != told.npos || told.find("bring it back") != told.npos) return {};
+  if (member.absence != Absence::none)
+    return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
+  if (!member.in && member.role == Role::ring)
+    return held_back(head, member) ? "" : member.name + " is out: " + member.out_class + told_of(member.name);
+  if (member.role == Role::spare) {
+    if (std::string wrong = wrong_with_spare(head, member); !wrong.empty()) return wrong;
+  }
+  const auto up = source_of(head, member.id);
+  const bool should_write = member.in && (!head.one_writer || head.writer == member.id);
+  if (should_write && server.read_only()) return member.name + " is read_only" + told_of(member.name);
+  if (head.one_writer && !should_write && !server.read_only())
+    return member.name + " takes writes and is not the writer";
+  if (!up) return {};
+  if (!server.linked() || server.source() != head.find(*up)->mysql)
+    return member.name + " does not follow " + head.find(*up)->name;
+  if (server.io() != IoState::running || !server.sql_running()) return "the link of " + member.name + " does not run";
+  return {};
+}
+
+// ---------------------------------------------------------------- the end of all faults
+
+void World::calm(const std::set<std::string>& absent) {
+  heal();
+  loss = twice = 0;
+  late_most = Duration{0};
+  for (Host& h : hosts_) {
+    h.server->stall(false);
+    if (absent.count(h.name) > 0) continue;
+    h.server->wake();
+    h.crashes = false;
+    if (h.powered) {
+      start_server(h.name);
+      start_agent(h.name);
+    } else {
+      start_host(h.name);
+    }
+  }
+  look_after(absent, ++calm_token_);
+}
+
+// Does what the problem of a writer that waits says, after having looked.
+void World::mend_writer(const Host& host, const Snapshot& s) {
+  for (const ProblemView& problem : s.problems) {
+    if (problem.code != "writer_waits" || problem.node != host.name) continue;
+    const Config* head = checker_.newest();
+    if (head == nullptr) return;
+    bool down = true;
+    for (const OldWriter& old : head->old_writers) {
+      const Member* member = head->find(old.id);
+      if (member == nullptr) continue;
+      ModelServer& server = this->server(member->name);
+      const bool told = problem.text.find("server of " + member->name + " ") != std::string::npos;
+      if (told && server.hung()) server.kill();
+      if (told && server.listening() && problem.text.find("make that server read_only") != std::string::npos)
+        operate(member->name, "SET GLOBAL read_only = 1");
+      down = down && !server.listening();
+    }
+    if (down && problem.text.find("--yes-the-old-one-is-down") != std::string::npos)
+      command(host.name, "writer", {{"node", host.name}, {"yes", "1"}});
+  }
+}
+
+// As a person does who reads `ringagent status` now and then.
+void World::look_after(const std::set<std::string>& absent, std::uint64_t token) {
+  after(2s, [this, absent, token] {
+    if (token != calm_token_) return;
+    for (Host& h : hosts_) {
+      if (absent.count(h.name) == 0)
+        start_server(h.name);  // it may have been about to end when all others were started
+      if (!h.node) continue;
+      const Snapshot s = h.node->snapshot(now_);
+      tend(h.name);
+      const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
+                                       [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
+      if (foreign || s.paused) command(h.name, "resume");
+      mend_writer(h, s);
+      const Config* head = checker_.newest();
+      const Member* member = head == nullptr ? nullptr : head->find(h.name);
+      if (member != nullptr && member->absence == Absence::maintenance)
+        command(h.name, "maintenance", {{"node", h.name}, {"state", "off"}});
+      if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0)
+        operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA");
+      const bool read_only = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
+        return p.code == "read_only" && p.node == h.name;
+      });
+      if (read_only && h.wiped) operate(h.name, "SET GLOBAL read_only = 0");
+    }
+    look_after(absent, token);
+  });
+}
+
+}  // namespace ringagent::sim
