@@ -153,6 +153,10 @@ int maintenance_command(const AgentChoice& agent, const MaintenanceOptions& o, C
     const auto node = node_in(status, o.node);
     if (!node.is_object()) return "";
     const bool in = json_read::flag(node, "in");
+    if (on && in && json_read::str(node, "reason").empty()) {
+      console.out << o.node << " is in the ring: the maintenance was over before it could go out\n";
+      return "";
+    }
     if (on && in) return o.node + " is being drained: what it wrote has not all reached its successor yet";
     if (!on && !in && json_read::str(node, "role") == "ring")
       return o.node + " is " + json_read::str(node, "phase") + ", not in the ring yet";

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <thread>
 
 #include "agent/copy_parts.h"
 
@@ -111,16 +110,22 @@ Result<CopyTarget> look_at_local(const ConnectSettings& admin) {
   return local;
 }
 
-Result<bool> begin_where_brought(CopyTarget& local) {
-  if (local.version.flavor != Flavor::mariadb) return false;
+Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others) {
+  const auto events = question(local.client, events_query(), "the server");
+  if (!events) return tl::unexpected(events.error());
+  if (auto done = settle_events(local, *events); !done) return done;
+  if (local.version.flavor != Flavor::mariadb) return {};
   const auto rows = question(
       local.client, "SELECT @@global.gtid_slave_pos AS position, @@global.gtid_binlog_state AS state", "the server");
   if (!rows) return tl::unexpected(rows.error());
   const std::string position = rows->text(0, {"position"});
-  if (position.empty() || !rows->text(0, {"state"}).empty()) return false;
-  if (auto done = run_all(local.client, adopt_position({position, position}), kLong); !done)
-    return tl::unexpected(done.error());
-  return true;
+  if (position.empty() || !rows->text(0, {"state"}).empty()) return {};
+  if (const auto domains = domains_unnamed(position, others, local.domain_id); !domains.empty())
+    return fail("its gtid_slave_pos is " + position + " and names no transaction of domain " +
+                std::to_string(domains.front()) +
+                ", of which the ring has some: SET GLOBAL gtid_slave_pos there to the position that came with the "
+                "backup (xtrabackup_binlog_info or mariadb_backup_binlog_info)");
+  return run_all(local.client, adopt_position({position, position}), kLong);
 }
 
 Result<Schemas> schemas_of(Client& client) {

@@ -38,9 +38,10 @@ struct CopyTarget {
   std::string account;          // whom we are logged in as: user@host
 };
 Result<CopyTarget> look_at_local(const ConnectSettings& admin);
-// For data that a person has brought: MariaDB says in gtid_slave_pos where replication goes on, and has no binary log yet;
-// it is made to begin there, because a server is judged by its binary log. Says whether that was needed.
-Result<bool> begin_where_brought(CopyTarget& local);
+// For data that a person has brought. Events are to run on one node only (hazard H15). MariaDB says in gtid_slave_pos where
+// replication goes on, and has no binary log yet: it is made to begin there, because a server is judged by its binary log.
+// `others`: what the other members have.
+Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others);
 Result<Schemas> schemas_of(Client& client);
 Result<CopyState> copy_state(CopyTarget& local, const std::string& state_dir);
 Result<void> clear_mark_of(CopyTarget& local, const std::string& state_dir);

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <future>
 #include <ostream>
-#include <thread>
 
 #include "agent/copy_parts.h"
 

@@ -26,6 +26,8 @@ std::string objection(const Json& status, const Json& node) {
   const std::string name = json_read::str(node, "name");
   if (json_read::str(node, "role") == "witness") return name + " has no data";
   if (!json_read::flag(node, "in")) return name + " is not in the ring";
+  const std::string reason = json_read::str(node, "reason");
+  if (reason == "copying" || reason == "leaving") return name + " is on its way out of the ring";
   const std::string mysql = json_read::str(node, "mysql");
   if (mysql != "up") return "the server of " + name + " is " + (mysql.empty() ? "unknown" : mysql);
   if (is_stuck(status, node, name)) return name + " does not apply what it receives";

@@ -61,6 +61,16 @@ std::string standing(const Json& node, const std::string& name) {
   return out == name ? name + " is not in the ring yet" : out;
 }
 
+// The ring waits for a copy of its data.
+bool awaited(const Json& status, const std::string& self) {
+  return json_read::str(node_in(status, self), "reason") == "copying";
+}
+
+// ... and the data may be overwritten.
+bool copying(const Json& status, const std::string& self) {
+  return json_read::str(node_in(status, self), "phase") == "copying";
+}
+
 class Copying {
  public:
   Copying(const AgentChoice& agent, const CopyOptions& options, Console console, std::string again)
@@ -125,6 +135,11 @@ class Copying {
     return std::move(*donor);
   }
 
+  // A copy that was completed, and that the ring does not wait for any more: what is there is data like any other.
+  Step<void> forget_what_is_over(const Json& status) {
+    return state_ == CopyState::complete && !awaited(status, self()) ? forget_mark() : Step<void>();
+  }
+
   Step<void> forget_mark() {
     auto local = look_at_local(admin_);
     if (!local) return refuse(local.error().text);
@@ -133,12 +148,14 @@ class Copying {
     return {};
   }
 
-  Step<void> begin_where_brought() {
+  // The data are there already, says a person.
+  Step<void> take_what_was_brought() {
+    const auto now = status();
+    if (!now) return tl::unexpected(now.error());
     auto local = look_at_local(admin_);
     if (!local) return refuse(local.error().text);
-    const auto begun = ringagent::begin_where_brought(*local);
-    if (!begun) return refuse(begun.error().text);
-    if (*begun) console_.out << "the binary log of " << self() << " begins at its gtid_slave_pos\n" << std::flush;
+    if (const auto settled = settle_brought(*local, positions_of_others(*now, self())); !settled)
+      return refuse(settled.error().text + "; to go on: " + again_ + " --data none");
     return {};
   }
 
@@ -218,25 +235,20 @@ class Copying {
   std::vector<std::string> data_;
 };
 
-bool copying(const Json& status, const std::string& self) {
-  const auto node = node_in(status, self);
-  return node.is_object() && json_read::str(node, "phase") == "copying";
-}
-
 // Waits until the data may be overwritten, makes the copy, and tells the agent.
-int copy_and_come_in(Copying& copy, bool asked) {
+int copy_and_come_in(Copying& copy, const std::function<Step<void>()>& make) {
   const std::string& self = copy.self();
   const int code = watch_until(copy.agent(), copy.console(), [&](const Json& status) -> std::string {
     const auto node = node_in(status, self);
     if (!node.is_object()) return self + " is no member of the ring yet";
-    if (copying(status, self) || arrived(node)) return "";
+    if (copying(status, self) || !awaited(status, self)) return "";
     return standing(node, self);
   });
   if (code != kExitOk) return code;
   const auto status = copy.status();
   if (!status) return status.error();
   if (copying(*status, self)) {
-    if (const auto made = copy.make(asked); !made) return made.error();
+    if (const auto made = make(); !made) return made.error();
     if (const int told = copy.copied(); told != kExitOk) return told;
   }
   return copy.await_ring();
@@ -285,22 +297,19 @@ int join_command(const AgentChoice& agent, const JoinOptions& options, Console c
   if (const auto begun = copy.begin(); !begun) return begun.error();
   const auto status = copy.status();
   if (!status) return status.error();
-  const bool member = node_in(*status, copy.self()).is_object();
+  if (const auto forgotten = copy.forget_what_is_over(*status); !forgotten) return forgotten.error();
   const bool wanted = options.data == "auto";
   // A member that has data and is not being copied is on its way in already.
-  const bool underway = member && !copying(*status, copy.self()) && !copy.data().empty();
+  const bool underway =
+      node_in(*status, copy.self()).is_object() && !awaited(*status, copy.self()) && !copy.data().empty();
   if (wanted && !underway && !copy.data().empty()) return complain(console, copy.not_empty(), kExitRefused);
   if (!wanted && copy.state() == CopyState::begun) return complain(console, copy.half_copied(), kExitRefused);
-  std::vector<std::pair<std::string, std::string>> arguments = {{"address", options.address},
-                                                                {"data", wanted ? "copy" : "none"}};
+  std::vector<std::pair<std::string, std::string>> arguments = {{"address", options.address}};
   if (!options.role.empty()) arguments.emplace_back("role", options.role);
   if (!options.after.empty()) arguments.emplace_back("after", options.after);
   if (const int code = run_agent_command(copy.agent(), "join", arguments, console); code != kExitOk) return code;
-  if (wanted && !underway) return copy_and_come_in(copy, false);
-  // The data are there: brought by hand, or by an earlier run that did not get to its end.
-  if (const auto begun = wanted ? Step<void>() : copy.begin_where_brought(); !begun) return begun.error();
-  if (const int told = copy.copied(); told != kExitOk) return told;
-  return copy.await_ring();
+  if (underway) return copy.await_ring();
+  return copy_and_come_in(copy, [&] { return wanted ? copy.make(false) : copy.take_what_was_brought(); });
 }
 
 int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Console console) {
@@ -311,6 +320,7 @@ int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Conso
   if (!status) return status.error();
   if (!node_in(*status, copy.self()).is_object())
     return complain(console, copy.self() + " is no member of a ring: ringagent join HOST:PORT", kExitRefused);
+  if (const auto forgotten = copy.forget_what_is_over(*status); !forgotten) return forgotten.error();
   const auto donor = copy.donor(*status);
   if (!donor) return donor.error();
   if (!copy.data().empty() && !options.yes) {
@@ -319,12 +329,8 @@ int reseed_command(const AgentChoice& agent, const ReseedOptions& options, Conso
     if (::isatty(STDIN_FILENO) != 1) return complain(console, what + " Say so with --yes", kExitRefused);
     if (!said_yes(what, console)) return complain(console, "nothing was changed", kExitRefused);
   }
-  // A copy that was completed for an earlier reseed is not this one.
-  if (copy.state() == CopyState::complete && !copying(*status, copy.self())) {
-    if (const auto forgotten = copy.forget_mark(); !forgotten) return forgotten.error();
-  }
   if (const int code = run_agent_command(copy.agent(), "reseed", {}, console); code != kExitOk) return code;
-  return copy_and_come_in(copy, true);
+  return copy_and_come_in(copy, [&] { return copy.make(true); });
 }
 
 }  // namespace ringagent

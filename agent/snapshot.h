@@ -32,7 +32,7 @@ struct NodeView {
   std::string role;
   bool in = false;
   bool vote = false;
-  std::string reason;  // why it is out; "" if it is in
+  std::string reason;  // why it is out, or on its way out; else ""
   std::string agent;   // alive | suspect | dead | left
   std::string agent_version;
   std::string mysql;  // up | down | hung | denied | unknown

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <set>
 
 namespace ringagent {
 namespace {
@@ -271,6 +272,24 @@ Result<GtidSeed> gtid_seed(std::string_view position, std::string_view state_bef
   GtidSeed seed{list(last), list(older)};
   if (!seed.slave_pos.empty()) seed.binlog_state += (seed.binlog_state.empty() ? "" : ",") + seed.slave_pos;
   return seed;
+}
+
+std::vector<std::uint32_t> domains_unnamed(std::string_view position, const std::vector<std::string>& others,
+                                           std::uint32_t own_domain) {
+  std::set<std::uint32_t> named = {own_domain};
+  std::set<std::uint32_t> unnamed;
+  const auto each = [](std::string_view text, auto&& then) {
+    const auto set = GtidSet::parse(Flavor::mariadb, text);
+    if (!set) return;
+    for (const auto& entry : set->streams()) then(entry.first.domain);
+  };
+  each(position, [&](std::uint32_t domain) { named.insert(domain); });
+  for (const std::string& other : others) {
+    each(other, [&](std::uint32_t domain) {
+      if (named.count(domain) == 0) unnamed.insert(domain);
+    });
+  }
+  return {unnamed.begin(), unnamed.end()};
 }
 
 std::vector<std::string> adopt_position(const GtidSeed& seed) {

@@ -104,6 +104,10 @@ struct GtidSeed {
 };
 Result<GtidSeed> gtid_seed(std::string_view position, std::string_view state_before, std::uint32_t domain,
                            std::uint32_t server_id, std::uint64_t own);
+// For data that somebody brought: the domains in which others have transactions and that the position does not name. A
+// server that follows from such a position applies all of such a domain once more.
+std::vector<std::uint32_t> domains_unnamed(std::string_view position, const std::vector<std::string>& others,
+                                           std::uint32_t own_domain);
 std::vector<std::string> adopt_position(const GtidSeed& seed);
 
 // MariaDB: a server that has written or was copied, and follows somebody for the first time, asks for all that is not in

@@ -131,7 +131,7 @@ def backed_up(source, node):
     backup("--backup", "--user=root", f"--socket={source.socket}")
     backup("--prepare")
     node.start_mysqld()
-    position = (data / "xtrabackup_binlog_info").read_text().split()[2]
+    position = next(data.glob("*_binlog_info")).read_text().split()[2]
     node.run_sql(f"SET GLOBAL gtid_slave_pos='{position}'")
 
 
@@ -149,8 +149,8 @@ def data_brought_by_hand(ring):
     """Data too large for a dump are brought under load, by mariadb-backup or as files, and the server joins: `--data none`."""
     ring.up(nodes=3, how="none", settings=ALONE)
     address = grown(ring)
-    source, node = ring.node(2), ring.node(3)
-    Typed(source, "join", address).succeeds("is in the ring: ")
+    source, node = ring.node(1), ring.node(3)
+    Typed(ring.node(2), "join", address).succeeds("is in the ring: ")
     ring.load(nodes=["db1", "db2"])
     node.term("mysqld")
     shutil.rmtree(node.dir / "data")

@@ -31,7 +31,7 @@ def maintenance_under_load(ring):
     obeyed(node, "maintenance", "db3", "off")
     ring.whole()
     expect(why_since(ring, mark) == ["command", "planned", "command", "returned"], f"stray epochs: {why_since(ring, mark)}")
-    obeyed(ring.node(2), "maintenance", "db3", "on", "--for", "3s")
+    obeyed(ring.node(2), "maintenance", "db3", "on", "--for", "8s")
     ring.whole()  # when the time is over, without another word
     ring.audit()
 

@@ -137,6 +137,13 @@ TEST_CASE("mysql/copy: where replication goes on") {
   CHECK(at("gtid_slave_pos") < at("gtid_binlog_state"));
 }
 
+TEST_CASE("mysql/copy: a position that forgets a domain is seen") {
+  using Domains = std::vector<std::uint32_t>;
+  CHECK(domains_unnamed("1-1-7,2-2-5", {"1-1-9,2-2-9", "1-1-9"}, 3).empty());
+  CHECK(domains_unnamed("1-1-7", {"1-1-9,2-2-9,4-4-1", "2-2-8"}, 3) == Domains{2, 4});
+  CHECK(domains_unnamed("1-1-7", {"1-1-9,3-3-9"}, 3).empty());  // it goes on in that one itself
+}
+
 TEST_CASE("mysql/copy: who follows for the first time does not ask for what it has") {
   ServerState server;
   server.version = kMaria;
