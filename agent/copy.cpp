@@ -2,8 +2,10 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 
 #include "agent/copy_parts.h"
+#include "mysql/gtid.h"
 
 namespace ringagent {
 namespace copying {
@@ -110,20 +112,41 @@ Result<CopyTarget> look_at_local(const ConnectSettings& admin) {
   return local;
 }
 
-Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others) {
+namespace {
+
+// "binlog.000007  1234  1-1-50,2-2-7": where mariadb-backup says that its data end; "" if it says nothing.
+std::string end_of_backup(const std::string& datadir) {
+  for (const char* name : {"mariadb_backup_binlog_info", "xtrabackup_binlog_info"}) {
+    std::ifstream file(datadir + "/" + name);
+    std::string log, offset, position;
+    if (file >> log >> offset >> position && GtidSet::parse(Flavor::mariadb, position)) return position;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others, bool empty) {
   const auto events = question(local.client, events_query(), "the server");
   if (!events) return tl::unexpected(events.error());
-  if (auto done = settle_events(local, *events); !done) return done;
+  auto changes = event_changes(*events, local.server_id);
+  // An event that an earlier run has put to sleep looks like an own one: the server has written its own id down with it.
+  std::erase_if(changes, [](const std::string& sql) { return sql.ends_with(" ENABLE"); });
+  if (auto done = run_with_writes(local, changes); !done) return done;
   if (local.version.flavor != Flavor::mariadb) return {};
-  const auto rows = question(
-      local.client, "SELECT @@global.gtid_slave_pos AS position, @@global.gtid_binlog_state AS state", "the server");
+  const auto rows = question(local.client,
+                             "SELECT @@global.gtid_slave_pos AS position, @@global.gtid_binlog_state AS state,"
+                             " @@global.datadir AS datadir",
+                             "the server");
   if (!rows) return tl::unexpected(rows.error());
-  const std::string position = rows->text(0, {"position"});
-  if (position.empty() || !rows->text(0, {"state"}).empty()) return {};
+  if (!rows->text(0, {"state"}).empty()) return {};
+  const std::string backup = end_of_backup(rows->text(0, {"datadir"}));
+  const std::string position = backup.empty() ? rows->text(0, {"position"}) : backup;
+  if (position.empty() && empty) return {};
   if (const auto domains = domains_unnamed(position, others, local.domain_id); !domains.empty())
-    return fail("its gtid_slave_pos is " + position + " and names no transaction of domain " +
-                std::to_string(domains.front()) +
-                ", of which the ring has some: SET GLOBAL gtid_slave_pos there to the position that came with the "
+    return fail("where its data end is not known: its gtid_slave_pos (" + (position.empty() ? "empty" : position) +
+                ") names no transaction of domain " + std::to_string(domains.front()) +
+                ", of which the ring has some. SET GLOBAL gtid_slave_pos there to the position that came with the "
                 "backup (xtrabackup_binlog_info or mariadb_backup_binlog_info)");
   return run_all(local.client, adopt_position({position, position}), kLong);
 }

@@ -154,7 +154,7 @@ class Copying {
     if (!now) return tl::unexpected(now.error());
     auto local = look_at_local(admin_);
     if (!local) return refuse(local.error().text);
-    if (const auto settled = settle_brought(*local, positions_of_others(*now, self())); !settled)
+    if (const auto settled = settle_brought(*local, positions_of_others(*now, self()), data().empty()); !settled)
       return refuse(settled.error().text + "; to go on: " + again_ + " --data none");
     return {};
   }

@@ -1,5 +1,6 @@
 """A ring that grows out of one server and shrinks again: init, join, leave."""
 
+import json
 import shutil
 import signal
 
@@ -120,10 +121,25 @@ def a_join_is_interrupted_and_goes_on(ring):
     ring.whole()
     has_all(ring, node)
     ring.flows()
+    leave_mark_behind(node)
+    refused = Typed(node, "reseed")
+    expect(refused.end() == 1 and "--yes" in refused.said(), f"what is there is data, and not half a copy: {refused.said()}")
+    has_all(ring, node)
+
+
+def leave_mark_behind(node):
+    """As a kill does between the end of a copy and the removal of its mark."""
+    if node.flavor.name == "mariadb":
+        without_binlog(node, "CREATE DATABASE ringagent_copy",
+                       "CREATE TABLE ringagent_copy.state (id INT PRIMARY KEY, complete INT NOT NULL, donor VARCHAR(255) NOT NULL)",
+                       "INSERT INTO ringagent_copy.state VALUES (1, 1, 'db1')")
+    else:
+        mark = {"server": node.value("SELECT @@server_uuid"), "donor": "db1", "method": "clone", "complete": True, "begun": 1}
+        (node.dir / "state" / "copy.json").write_text(json.dumps(mark))
 
 
 def backed_up(source, node):
-    """mariadb-backup of a server that goes on working. Where replication goes on is in a file beside the data."""
+    """mariadb-backup of a server that goes on working. It leaves a file beside the data that says where they end."""
     data = node.dir / "data"
 
     def backup(*words):
@@ -131,8 +147,6 @@ def backed_up(source, node):
     backup("--backup", "--user=root", f"--socket={source.socket}")
     backup("--prepare")
     node.start_mysqld()
-    position = next(data.glob("*_binlog_info")).read_text().split()[2]
-    node.run_sql(f"SET GLOBAL gtid_slave_pos='{position}'")
 
 
 def files_copied(source, node):
@@ -157,6 +171,13 @@ def data_brought_by_hand(ring):
     (backed_up if ring.mariadb else files_copied)(source, node)
     command = Typed(node, "join", address)
     expect(command.end() == 1 and "ringagent join --data none" in command.said(), f"it should name the way: {command.said()}")
+    if ring.mariadb:
+        info = next((node.dir / "data").glob("*_binlog_info"))
+        kept = info.rename(node.dir / info.name)
+        node.run_sql("SET GLOBAL gtid_slave_pos=''")
+        command = Typed(node, "join", address, "--data", "none")
+        expect(command.end() == 1 and "where its data end is not known" in command.said(), f"it believed that nothing was applied: {command.said()}")
+        kept.rename(info)
     Typed(node, "join", address, "--data", "none").succeeds("is in the ring: ")
     ring.lab.await_writes("db1", "db2", more=5)
     ring.whole()
