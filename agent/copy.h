@@ -36,13 +36,14 @@ struct CopyTarget {
   std::uint32_t domain_id = 0;  // MariaDB
   std::string server_uuid;      // MySQL
   std::string account;          // whom we are logged in as: user@host
+  EventsBefore events;          // before the data were replaced
 };
 Result<CopyTarget> look_at_local(const ConnectSettings& admin);
 // For data that a person has brought. Events are to run on one node only (hazard H15). A MariaDB that has no binary log yet
 // is made to begin it where the data end, because a server is judged by its binary log: a file of mariadb-backup in the data
 // directory says where, else gtid_slave_pos. That of the backed-up server is no help: it does not count what it wrote last.
 // `others`: what the other members have. `empty`: there are no data, all of the ring's may still come.
-Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others, bool empty);
+Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others, bool empty, std::ostream& out);
 Result<Schemas> schemas_of(Client& client);
 Result<CopyState> copy_state(CopyTarget& local, const std::string& state_dir);
 Result<void> clear_mark_of(CopyTarget& local, const std::string& state_dir);

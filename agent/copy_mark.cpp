@@ -23,12 +23,25 @@ std::string mark_file(const std::string& state_dir) {
   return state_dir + "/copy.json";
 }
 
-// Null if there is none, or if it tells of another server's data.
-Json read_file(const CopyTarget& local, const std::string& state_dir) {
-  std::ifstream file(mark_file(state_dir));
+std::string events_file(const std::string& state_dir) {
+  return state_dir + "/copy_events.json";
+}
+
+Json read_json(const std::string& path) {
+  std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
-  Json json = Json::parse(text.str(), nullptr, false);
+  return Json::parse(text.str(), nullptr, false);
+}
+
+Result<void> remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return fail("cannot remove " + path + ": " + std::strerror(errno));
+}
+
+// Null if there is none, or if it tells of another server's data.
+Json read_file(const CopyTarget& local, const std::string& state_dir) {
+  Json json = read_json(mark_file(state_dir));
   if (!json.is_object() || json_read::str(json, "server") != local.server_uuid) return nullptr;
   return json;
 }
@@ -72,13 +85,32 @@ Result<CopyState> copy_state(CopyTarget& local, const std::string& state_dir) {
 }
 
 Result<void> clear_mark_of(CopyTarget& local, const std::string& state_dir) {
-  if (in_schema(local)) return copying::run_all(local.client, {clear_mark()}, copying::kQuick);
-  const std::string path = mark_file(state_dir);
-  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
-  return fail("cannot remove " + path + ": " + std::strerror(errno));
+  auto cleared = in_schema(local) ? copying::run_all(local.client, {clear_mark()}, copying::kQuick)
+                                  : remove_file(mark_file(state_dir));
+  return cleared ? remove_file(events_file(state_dir)) : cleared;
 }
 
 namespace copying {
+
+Result<EventsBefore> events_before(CopyTarget& local, const std::string& state_dir, CopyState state) {
+  EventsBefore out;
+  if (state == CopyState::begun) {  // the server may have none of them any more
+    const Json json = read_json(events_file(state_dir));
+    for (const auto& event : json.is_array() ? json : Json::array()) {
+      if (event.is_object())
+        out[{json_read::str(event, "schema"), json_read::str(event, "name")}] = json_read::flag(event, "awake");
+    }
+    return out;
+  }
+  const auto rows = question(local.client, events_query(), "the server");
+  if (!rows) return tl::unexpected(rows.error());
+  out = read_events(*rows);
+  Json json = Json::array();
+  for (const auto& [event, awake] : out)
+    json.push_back({{"schema", event.first}, {"name", event.second}, {"awake", awake}});
+  if (auto kept = write_file(events_file(state_dir), json.dump() + "\n"); !kept) return tl::unexpected(kept.error());
+  return out;
+}
 
 Result<void> write_mark(CopyTarget& local, const CopyJob& job, CopyMethod method, CopyState state) {
   const bool complete = state == CopyState::complete;

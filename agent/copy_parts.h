@@ -30,8 +30,11 @@ Result<void> write_mark(CopyTarget& local, const CopyJob& job, CopyMethod method
 // The server's clock when the clone of the mark was begun; 0: none.
 std::int64_t clone_begun(const CopyTarget& local, const std::string& state_dir);
 
-// Events as the donor has them, each to run on one node only.
-Result<void> settle_events(CopyTarget& local, const Rows& events);
+// The events that are there before a copy, kept in the state directory until it is over; those of an earlier run, if it has
+// begun already.
+Result<EventsBefore> events_before(CopyTarget& local, const std::string& state_dir, CopyState state);
+// Events as the copy brings them, each to run on one node only.
+Result<void> settle_events(CopyTarget& local, const Rows& events, std::ostream& out);
 // After a copy that brought the donor's accounts: the agent's own must be able to log in.
 Result<void> settle_agent_account(CopyTarget& local, const CopyJob& job);
 

@@ -154,7 +154,8 @@ class Copying {
     if (!now) return tl::unexpected(now.error());
     auto local = look_at_local(admin_);
     if (!local) return refuse(local.error().text);
-    if (const auto settled = settle_brought(*local, positions_of_others(*now, self()), data().empty()); !settled)
+    if (const auto settled = settle_brought(*local, positions_of_others(*now, self()), data().empty(), console_.out);
+        !settled)
       return refuse(settled.error().text + "; to go on: " + again_ + " --data none");
     return {};
   }
@@ -175,6 +176,13 @@ class Copying {
   }
 
   int copied() {
+    // CLONE has restarted the server, and its agent may not have seen it yet.
+    const int seen = watch_until(agent_, console_, [&](const Json& status) {
+      return json_read::str(node_in(status, self()), "mysql") == "up"
+                 ? std::string()
+                 : "its agent does not see that the server is up yet";
+    });
+    if (seen != kExitOk) return seen;
     if (const int code = run_agent_command(agent_, "copied", {}, console_); code != kExitOk) return code;
     if (const auto forgotten = forget_mark(); !forgotten) return forgotten.error();
     return kExitOk;

@@ -379,15 +379,25 @@ std::string events_query() {
          " FROM information_schema.EVENTS";
 }
 
-std::vector<std::string> event_changes(const Rows& rows, std::uint32_t server_id) {
-  std::vector<std::string> out;
+EventsBefore read_events(const Rows& rows) {
+  EventsBefore out;
+  for (std::size_t i = 0; i < rows.rows.size(); ++i)
+    out[{text_at(rows, i, "schema"), text_at(rows, i, "name")}] = text_at(rows, i, "status") == "ENABLED";
+  return out;
+}
+
+EventChanges event_changes(const Rows& rows, const EventsBefore& before, std::uint32_t server_id) {
+  EventChanges out;
   for (std::size_t i = 0; i < rows.rows.size(); ++i) {
-    const bool own = number_at(rows, i, "originator") == server_id;
+    const std::pair key = {text_at(rows, i, "schema"), text_at(rows, i, "name")};
+    const std::string event = identifier(key.first) + "." + identifier(key.second);
     const std::string status = text_at(rows, i, "status");
-    const bool asleep = says(status, "SIDE_DISABLED");  // it runs on the node that made it
-    if (status == "ENABLED" ? own : !(own && asleep)) continue;
-    out.push_back("ALTER EVENT " + identifier(text_at(rows, i, "schema")) + "." + identifier(text_at(rows, i, "name")) +
-                  (own ? " ENABLE" : " DISABLE ON SLAVE"));
+    const bool asleep = says(status, "SIDE_DISABLED");  // it runs on another node
+    const auto known = before.find(key);
+    const bool here = known != before.end() && known->second;
+    if (status == "ENABLED" && !here) out.statements.push_back("ALTER EVENT " + event + " DISABLE ON SLAVE");
+    if (asleep && here) out.statements.push_back("ALTER EVENT " + event + " ENABLE");
+    if (asleep && known == before.end() && number_at(rows, i, "originator") == server_id) out.doubtful.push_back(event);
   }
   return out;
 }

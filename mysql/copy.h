@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -129,10 +130,20 @@ std::string account_query(std::string_view table, const std::vector<KeptAccount>
 std::string account_delete(std::string_view table, const std::vector<KeptAccount>& kept);
 std::vector<std::string> account_inserts(std::string_view table, const Rows& rows);
 
-// ---- events: each runs on one node, that which made it (H15)
+// ---- events: each runs on one node (H15), where it ran before
 
 std::string events_query();
-std::vector<std::string> event_changes(const Rows& rows, std::uint32_t server_id);
+
+// The events of a server (schema, name) before its data were replaced, and whether they ran there. A server writes its own id
+// into an event that it puts to sleep, so that afterwards nothing in the event tells who made it.
+using EventsBefore = std::map<std::pair<std::string, std::string>, bool>;
+EventsBefore read_events(const Rows& rows);
+
+struct EventChanges {
+  std::vector<std::string> statements;
+  std::vector<std::string> doubtful;  // asleep, unknown before, and perhaps its own: may run nowhere now
+};
+EventChanges event_changes(const Rows& rows, const EventsBefore& before, std::uint32_t server_id);
 
 // ---- by clone
 

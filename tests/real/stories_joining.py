@@ -66,7 +66,8 @@ def up_again(node):
 
 @story()
 def a_ring_grows_from_one_server(ring):
-    """One server with data and load, three empty ones: `init` there, `join` on the others, one after another."""
+    """One server with data and load, three empty ones: `init` there, `join` on the others, one after another. Then the first is
+    reseeded by the last."""
     ring.up(how="none", settings=ALONE)
     address = grown(ring)
     ring.load(nodes=["db1"])
@@ -77,6 +78,11 @@ def a_ring_grows_from_one_server(ring):
     for node in ring.nodes:
         has_all(ring, node)
     ring.flows()
+    ring.lab.load_stop()
+    Typed(ring.node(1), "reseed", "--yes").succeeds("is in the ring: ")
+    ring.whole()
+    for node in ring.nodes:
+        has_all(ring, node)  # the event is of db1 still
     ring.audit()
 
 

@@ -182,15 +182,24 @@ TEST_CASE("mysql/copy: accounts that stay, and all others as the donor has them"
               "REPLACE INTO mysql.`global_priv` (`Host`, `User`, `Priv`) VALUES ('%', 'ann', NULL)"});
 }
 
-TEST_CASE("mysql/copy: an event runs on the node that made it, and on no other") {
+TEST_CASE("mysql/copy: an event runs where it ran before, and on no other node") {
   const Rows events = rows({"schema", "name", "status", "originator"}, {{"a", "theirs", "ENABLED", "1"},
-                                                                        {"a", "own", "SLAVESIDE_DISABLED", "3"},
+                                                                        {"a", "own", "SLAVESIDE_DISABLED", "2"},
                                                                         {"a", "own9", "REPLICA_SIDE_DISABLED", "3"},
                                                                         {"a", "right", "ENABLED", "3"},
-                                                                        {"a", "asleep", "SLAVESIDE_DISABLED", "1"},
+                                                                        {"a", "asleep", "SLAVESIDE_DISABLED", "3"},
+                                                                        {"a", "unknown", "SLAVESIDE_DISABLED", "3"},
+                                                                        {"a", "new", "SLAVESIDE_DISABLED", "1"},
                                                                         {"a", "off", "DISABLED", "3"}});
-  CHECK(event_changes(events, 3) == Names{"ALTER EVENT `a`.`theirs` DISABLE ON SLAVE", "ALTER EVENT `a`.`own` ENABLE",
-                                          "ALTER EVENT `a`.`own9` ENABLE"});
+  const EventsBefore before = read_events(rows({"schema", "name", "status"}, {{"a", "own", "ENABLED"},
+                                                                              {"a", "own9", "ENABLED"},
+                                                                              {"a", "right", "ENABLED"},
+                                                                              {"a", "asleep", "SLAVESIDE_DISABLED"},
+                                                                              {"a", "off", "ENABLED"}}));
+  const EventChanges changes = event_changes(events, before, 3);
+  CHECK(changes.statements == Names{"ALTER EVENT `a`.`theirs` DISABLE ON SLAVE", "ALTER EVENT `a`.`own` ENABLE",
+                                    "ALTER EVENT `a`.`own9` ENABLE"});
+  CHECK(changes.doubtful == Names{"`a`.`unknown`"});
 }
 
 TEST_CASE("mysql/copy: a clone, its password and its state") {
