@@ -58,9 +58,9 @@ void Daemon::send(const Outgoing& outgoing) {
 // A queue that is full answers at once, after this step.
 void Daemon::ask(SqlRequest request) {
   const std::uint64_t ticket = ++last_ticket_;
-  if (std::holds_alternative<PollRequest>(request)) {
+  if (const auto* poll = std::get_if<PollRequest>(&request)) {
     poll_asked_ = now();
-    if (!poll_worker_->submit(PollJob{ticket, false, kPollDeadline})) {
+    if (!poll_worker_->submit(PollJob{ticket, false, kPollDeadline, poll->purged})) {
       pending_.push_back(Polled{poll_asked_, tl::unexpected(too_many())});
     }
   } else if (auto* run = std::get_if<RunRequest>(&request)) {

@@ -132,7 +132,11 @@ using Event =
 
 // ---------------------------------------------------------------- effects
 
-struct PollRequest {};
+struct PollRequest {
+  // What is purged is asked, too, and not only when it is due: of a server that is out, whose binary log a copy may have begun
+  // anew. Others ask it for nothing that it has not got any more.
+  bool purged = false;
+};
 struct RunRequest {
   std::uint64_t ticket = 0;
   Statement statement;

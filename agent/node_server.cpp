@@ -49,7 +49,8 @@ void Node::Impl::poll_if_due() {
     poll_due_ = std::min(poll_due_, now_ + 50ms);
   if (now_ >= poll_due_) {
     server_.asked(now_);
-    fx_->sql.push_back(PollRequest{});
+    const Member* me = own_member();
+    fx_->sql.push_back(PollRequest{me == nullptr || !me->in});
   }
   if (server_.ask_port() && !seen_[self()].port_open) {
     seen_[self()].port_open = true;

@@ -128,7 +128,8 @@ SqlResult<ServerState> Worker::Session::poll(const PollJob& job, const Budget& b
   if (survey)
     for (auto& query : dialect_->survey()) queries.push_back(std::move(query));
   // Others start from what is purged here, so it must not be as old as a survey may be.
-  const bool purged = !survey && !state.binlog_file.empty() && Clock::now() - purged_asked_ >= kPurgedEvery;
+  const bool purged_due = job.purged || Clock::now() - purged_asked_ >= kPurgedEvery;
+  const bool purged = !survey && !state.binlog_file.empty() && purged_due;
   if (purged) queries.push_back(dialect_->glance_purged());
   auto asked = ask(*client_, *dialect_, queries, budget, state);
   if (asked) asked = ask(*client_, *dialect_, dialect_->follow_up(state, survey), budget, state);

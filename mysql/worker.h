@@ -52,6 +52,7 @@ struct PollJob {
   std::uint64_t ticket = 0;
   bool survey = false;  // ask for everything now, not only when it is due
   Duration deadline = 2s;
+  bool purged = false;  // ask for this now, too: others start from it, and it may have changed at once
 };
 struct RunJob {
   std::uint64_t ticket = 0;

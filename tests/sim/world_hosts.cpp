@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "mysql/worker.h"
 #include "tests/sim/world.h"
 
 // Agents and hosts come and go, and ask their servers.
@@ -35,20 +36,26 @@ SqlError World::at_the_door(const Host& host) const {
   return {SqlErrorKind::refused, 2002, "Can't connect to local server through socket (111 \"Connection refused\")"};
 }
 
-void World::start(Host& host, const PollRequest&) {
+// What is purged is asked less often, as by a worker: see mysql/worker.h.
+void World::start(Host& host, const PollRequest& request) {
   const Time asked = now_;
   const auto answer = [asked](SqlResult<ServerState> result) { return Polled{asked, std::move(result)}; };
   auto call = this->call(host, options_.poll_deadline, [answer] {
     return Event(answer(tl::unexpected<SqlError>(SqlError{SqlErrorKind::timeout, 0, "no answer within the deadline"})));
   });
-  after(between(800us, 1500us), [this, &host, call, answer] {
+  after(between(800us, 1500us), [this, &host, call, answer, due = request.purged] {
     if (!host.server->listening()) {
       call->answer(answer(tl::unexpected<SqlError>(at_the_door(host))));
       return;
     }
-    host.server->when_awake([&host, call, answer] {
+    host.server->when_awake([this, &host, call, answer, due] {
       if (!call->answered) host.watched_start = host.server->starts();
-      call->answer(answer(host.server->state()));
+      ServerState state = host.server->state();
+      auto& known = host.purged;
+      if (due || known.start != host.server->starts() || now_ - known.at >= kPurgedEvery)
+        known = {host.server->starts(), now_, state.purged};
+      state.purged = known.text;
+      call->answer(answer(std::move(state)));
     });
   });
 }
