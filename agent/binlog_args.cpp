@@ -37,6 +37,7 @@ std::vector<std::string> binlog_words(const BinlogServer& server, const BinlogRa
   words.emplace_back("--verbose");
   if (decoded) words.emplace_back("--base64-output=decode-rows");
   if (!range.all_but.empty()) words.push_back("--exclude-gtids=" + range.all_but);
+  if (!range.only.empty()) words.push_back("--include-gtids=" + range.only);
   if (!range.domains.empty()) words.push_back("--do-domain-ids=" + list(range.domains));
   if (!range.servers.empty()) words.push_back("--do-server-ids=" + list(range.servers));
   if (range.position != 0) words.push_back("--start-position=" + std::to_string(range.position));

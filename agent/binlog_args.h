@@ -26,6 +26,7 @@ struct BinlogRange {
   std::string file;                    // "" (MySQL only): wherever the first wanted transaction stands
   std::uint64_t position = 0;          // 0: from the file's beginning
   std::string all_but;                 // MySQL: the transactions of this set are left out by the server
+  std::string only;                    // MySQL: the tool shows these alone, whatever else arrives meanwhile
   std::vector<std::uint32_t> domains;  // MariaDB: only these; empty: all
   std::vector<std::uint32_t> servers;
 };

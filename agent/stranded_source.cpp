@@ -266,6 +266,7 @@ Result<void> write_stranded(const StrandedPlace& place, const StrandedReport& re
   BinlogRange range;
   if (place.flavor == Flavor::mysql) {
     range.all_but = place.executed.subtract(place.stranded).str();
+    range.only = place.stranded.str();
   } else {
     range.file = report.transactions.front().file;
     range.position = report.transactions.front().position;

@@ -213,6 +213,7 @@ TEST_CASE("stranded: the tool's words never hold the password") {
   BinlogServer server{Flavor::mysql, {"10.0.0.3", 3306}, "repl", "p\"a#ss\\", TlsMode::off, ""};
   BinlogRange range;
   range.all_but = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5";
+  range.only = "4f22fb58-71ca-11e1-9e33-c80aa9429562:11-12";
   const auto has = [](const std::vector<std::string>& words, const std::string& word) {
     return std::find(words.begin(), words.end(), word) != words.end();
   };
@@ -221,11 +222,12 @@ TEST_CASE("stranded: the tool's words never hold the password") {
   CHECK(words.back().empty());  // wherever the first one stands
   CHECK(has(words, "--read-from-remote-source=BINLOG-DUMP-GTIDS"));
   CHECK(has(words, "--exclude-gtids=3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5"));
+  CHECK(has(words, "--include-gtids=4f22fb58-71ca-11e1-9e33-c80aa9429562:11-12"));
   CHECK(has(words, "--base64-output=decode-rows"));
   CHECK(has(words, "--ssl-mode=DISABLED"));
   for (const std::string& word : words) CHECK(word.find("ss\\") == std::string::npos);
   server = {Flavor::mariadb, {"10.0.0.3", 3306}, "repl", "x", TlsMode::verify_ca, "/ca.pem"};
-  range = {"bin.000007", 1234, "", {3}, {3, 4}};
+  range = {"bin.000007", 1234, "", "", {3}, {3, 4}};
   words = binlog_words(server, range, false, "/dev/fd/3");
   CHECK(words.back() == "bin.000007");
   CHECK(has(words, "--do-domain-ids=3"));
