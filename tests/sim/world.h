@@ -155,11 +155,6 @@ class World : private Surroundings {
     std::unique_ptr<ModelServer> server;
     bool powered = true;
     std::uint64_t watched_start = 0;
-    struct {
-      std::uint64_t start = 0;
-      Time at{0};
-      std::string text;
-    } purged;  // as last asked
     Time tick_at = Time::max();
     std::uint64_t tick_token = 0;
     Time paused_until{0};

@@ -1,6 +1,5 @@
 #include <utility>
 
-#include "mysql/worker.h"
 #include "tests/sim/world.h"
 
 // Agents and hosts come and go, and ask their servers.
@@ -36,26 +35,20 @@ SqlError World::at_the_door(const Host& host) const {
   return {SqlErrorKind::refused, 2002, "Can't connect to local server through socket (111 \"Connection refused\")"};
 }
 
-// What is purged is asked less often, as by a worker: see mysql/worker.h.
-void World::start(Host& host, const PollRequest& request) {
+void World::start(Host& host, const PollRequest&) {
   const Time asked = now_;
   const auto answer = [asked](SqlResult<ServerState> result) { return Polled{asked, std::move(result)}; };
   auto call = this->call(host, options_.poll_deadline, [answer] {
     return Event(answer(tl::unexpected<SqlError>(SqlError{SqlErrorKind::timeout, 0, "no answer within the deadline"})));
   });
-  after(between(800us, 1500us), [this, &host, call, answer, due = request.purged] {
+  after(between(800us, 1500us), [this, &host, call, answer] {
     if (!host.server->listening()) {
       call->answer(answer(tl::unexpected<SqlError>(at_the_door(host))));
       return;
     }
-    host.server->when_awake([this, &host, call, answer, due] {
+    host.server->when_awake([&host, call, answer] {
       if (!call->answered) host.watched_start = host.server->starts();
-      ServerState state = host.server->state();
-      auto& known = host.purged;
-      if (due || known.start != host.server->starts() || now_ - known.at >= kPurgedEvery)
-        known = {host.server->starts(), now_, state.purged};
-      state.purged = known.text;
-      call->answer(answer(std::move(state)));
+      call->answer(answer(host.server->state()));
     });
   });
 }
