@@ -53,6 +53,7 @@ def purged_binlogs_need_a_reseed(ring):
     for node in (ring.node(1), ring.node(2)):
         purge_binlogs(ring, node)
     ring.load()
+    ring.lab.await_writes(*ring.others(3), more=20)  # in the ring, what is purged is asked once a second
     not_let_in(ring, 3, "purged transactions that this server lacks")
     reseeded(ring, 3)
     ring.audit(everything=False)
