@@ -42,8 +42,8 @@ Result<void> run_with_writes(CopyTarget& local, const std::vector<std::string>& 
   return done ? shut : done;
 }
 
-Result<void> settle_events(CopyTarget& local, const Rows& events, std::ostream& out) {
-  const EventChanges changes = event_changes(events, local.events, local.server_id);
+Result<void> settle_events(CopyTarget& local, const Rows& events, const EventsBefore& before, std::ostream& out) {
+  const EventChanges changes = event_changes(events, before, local.server_id);
   for (const std::string& event : changes.doubtful)
     out << "the event " << event << " is asleep here; if no other node runs it: ALTER EVENT " << event << " ENABLE\n";
   return changes.statements.empty() ? Result<void>() : run_with_writes(local, changes.statements);
@@ -93,7 +93,7 @@ Result<CopyTarget> look_at_local(const ConnectSettings& admin) {
     return fail("cannot log in to the server at " + where + " as " + admin.user + ": " + client.error().text +
                 "; --user, --password-file and --mysql-socket choose");
   }
-  CopyTarget local{std::move(*client), {}, 0, 0, "", "", {}};
+  CopyTarget local{std::move(*client), {}, 0, 0, "", ""};
   local.version = parse_version(local.client.server_version());
   if (const auto known = Dialect::for_server(local.version); !known) return tl::unexpected(known.error());
   const bool mariadb = local.version.flavor == Flavor::mariadb;
@@ -131,7 +131,7 @@ std::string end_of_backup(const std::string& datadir) {
 Result<void> settle_brought(CopyTarget& local, const std::vector<std::string>& others, bool empty, std::ostream& out) {
   const auto events = question(local.client, events_query(), "the server");
   if (!events) return tl::unexpected(events.error());
-  if (auto done = settle_events(local, *events, out); !done) return done;
+  if (auto done = settle_events(local, *events, {}, out); !done) return done;
   if (local.version.flavor != Flavor::mariadb) return {};
   const auto rows = question(local.client,
                              "SELECT @@global.gtid_slave_pos AS position, @@global.gtid_binlog_state AS state,"
@@ -162,9 +162,9 @@ Result<void> copy_data(const CopyJob& job, const CopyScreen& screen, const Inter
   const auto state = copy_state(*local, job.state_dir);
   if (!state) return tl::unexpected(state.error());
   if (*state == CopyState::complete) return {};
-  auto events = events_before(*local, job.state_dir, *state);
-  if (!events) return tl::unexpected(events.error());
-  local->events = std::move(*events);
+  if (*state == CopyState::none) {  // else the server may have none of them any more
+    if (auto kept = keep_events(*local, job.state_dir); !kept) return kept;
+  }
   const CopyMethod method = job.method.value_or(usual_method(local->version));
   if (method == CopyMethod::clone && usual_method(local->version) != CopyMethod::clone)
     return fail("this server (" + local->version.text + ") has no CLONE: MySQL has it from 8.0.17 on; --method dump");

@@ -36,7 +36,6 @@ struct CopyTarget {
   std::uint32_t domain_id = 0;  // MariaDB
   std::string server_uuid;      // MySQL
   std::string account;          // whom we are logged in as: user@host
-  EventsBefore events;          // before the data were replaced
 };
 Result<CopyTarget> look_at_local(const ConnectSettings& admin);
 // For data that a person has brought. Events are to run on one node only (hazard H15). A MariaDB that has no binary log yet

@@ -152,7 +152,6 @@ class CloneCopy {
     const auto status = clone_status(fresh->client);
     if (!status) return false;
     if (status->state == State::completed) {
-      fresh->events = std::move(local_.events);
       local_ = std::move(*fresh);
       return true;
     }
@@ -187,7 +186,7 @@ class CloneCopy {
     if (auto done = settle_agent_account(local_, job_); !done) return done;
     const auto events = question(local_.client, events_query(), "the server");
     if (!events) return tl::unexpected(events.error());
-    if (auto done = settle_events(local_, *events, screen_.out); !done) return done;
+    if (auto done = settle_events(local_, *events, kept_events(job_.state_dir), screen_.out); !done) return done;
     if (auto done = run_all(local_.client, forget_link(local_.version), kLong); !done) return done;
     return write_mark(local_, job_, CopyMethod::clone, CopyState::complete);
   }

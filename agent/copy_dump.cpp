@@ -260,7 +260,7 @@ class DumpCopy {
     }
     statements.emplace_back("FLUSH NO_WRITE_TO_BINLOG PRIVILEGES");
     if (auto done = run_all(local_.client, statements, kLong, "the donor's accounts"); !done) return done;
-    if (auto done = settle_events(local_, events_, screen_.out); !done) return done;
+    if (auto done = settle_events(local_, events_, kept_events(job_.state_dir), screen_.out); !done) return done;
     const auto seed = gtid_seed(position_, state_before_, local_.domain_id, local_.server_id, own_highest());
     if (!seed) return tl::unexpected(seed.error());
     if (auto done = end_readers(); !done) return done;
@@ -271,7 +271,7 @@ class DumpCopy {
   Result<void> settle_mysql() {
     if (auto done = run_all(local_.client, {"FLUSH NO_WRITE_TO_BINLOG PRIVILEGES"}, kLong); !done) return done;
     if (auto done = settle_agent_account(local_, job_); !done) return done;
-    if (auto done = settle_events(local_, events_, screen_.out); !done) return done;
+    if (auto done = settle_events(local_, events_, kept_events(job_.state_dir), screen_.out); !done) return done;
     if (auto done = run_all(local_.client, forget_link(local_.version), kLong); !done) return done;
     if (auto done = run_all(local_.client, {"SET GLOBAL super_read_only = 1"}, kQuick); !done) return done;
     return write_mark(local_, job_, CopyMethod::dump, CopyState::complete);

@@ -92,23 +92,22 @@ Result<void> clear_mark_of(CopyTarget& local, const std::string& state_dir) {
 
 namespace copying {
 
-Result<EventsBefore> events_before(CopyTarget& local, const std::string& state_dir, CopyState state) {
-  EventsBefore out;
-  if (state == CopyState::begun) {  // the server may have none of them any more
-    const Json json = read_json(events_file(state_dir));
-    for (const auto& event : json.is_array() ? json : Json::array()) {
-      if (event.is_object())
-        out[{json_read::str(event, "schema"), json_read::str(event, "name")}] = json_read::flag(event, "awake");
-    }
-    return out;
-  }
+Result<void> keep_events(CopyTarget& local, const std::string& state_dir) {
   const auto rows = question(local.client, events_query(), "the server");
   if (!rows) return tl::unexpected(rows.error());
-  out = read_events(*rows);
   Json json = Json::array();
-  for (const auto& [event, awake] : out)
+  for (const auto& [event, awake] : read_events(*rows))
     json.push_back({{"schema", event.first}, {"name", event.second}, {"awake", awake}});
-  if (auto kept = write_file(events_file(state_dir), json.dump() + "\n"); !kept) return tl::unexpected(kept.error());
+  return write_file(events_file(state_dir), json.dump() + "\n");
+}
+
+EventsBefore kept_events(const std::string& state_dir) {
+  EventsBefore out;
+  const Json json = read_json(events_file(state_dir));
+  for (const auto& event : json.is_array() ? json : Json::array()) {
+    if (event.is_object())
+      out[{json_read::str(event, "schema"), json_read::str(event, "name")}] = json_read::flag(event, "awake");
+  }
   return out;
 }
 

@@ -30,11 +30,11 @@ Result<void> write_mark(CopyTarget& local, const CopyJob& job, CopyMethod method
 // The server's clock when the clone of the mark was begun; 0: none.
 std::int64_t clone_begun(const CopyTarget& local, const std::string& state_dir);
 
-// The events that are there before a copy, kept in the state directory until it is over; those of an earlier run, if it has
-// begun already.
-Result<EventsBefore> events_before(CopyTarget& local, const std::string& state_dir, CopyState state);
+// The events that are there before a copy begins, in the state directory until it is over.
+Result<void> keep_events(CopyTarget& local, const std::string& state_dir);
+EventsBefore kept_events(const std::string& state_dir);
 // Events as the copy brings them, each to run on one node only.
-Result<void> settle_events(CopyTarget& local, const Rows& events, std::ostream& out);
+Result<void> settle_events(CopyTarget& local, const Rows& events, const EventsBefore& before, std::ostream& out);
 // After a copy that brought the donor's accounts: the agent's own must be able to log in.
 Result<void> settle_agent_account(CopyTarget& local, const CopyJob& job);
 
