@@ -235,8 +235,7 @@ class World : private Surroundings {
   void send(Host& host, const Outgoing& outgoing, Duration wait);
   void record(Host& host, const Effects& effects);
 
-  void load_round(Duration period, std::uint64_t token);
-  void decide_round(Duration period, std::uint64_t token);
+  void repeat(Duration period, const std::uint64_t& current, std::uint64_t token, std::function<void()> what);
 
   struct Call;
   std::shared_ptr<Call> call(Host& host, Duration deadline, std::function<Event()> timed_out);

@@ -211,34 +211,32 @@ std::string World::donor_for(const Host& h) const {
   return donor.server->listening() && !donor.server->hung() && reaches(donor, h, Net::databases) ? donor.name : "";
 }
 
-void World::load(Duration period) {
-  load_round(period, ++load_token_);
+// Until `current` is no longer `token`: each wish for the same thing takes the next one.
+void World::repeat(Duration period, const std::uint64_t& current, std::uint64_t token, std::function<void()> what) {
+  if (period == Duration{0}) return;
+  after(period, [this, period, &current, token, what = std::move(what)] {
+    if (token != current) return;
+    what();
+    repeat(period, current, token, what);
+  });
 }
 
-void World::load_round(Duration period, std::uint64_t token) {
-  if (period == Duration{0}) return;
-  after(period, [this, token, period] {
-    if (token != load_token_) return;
+void World::load(Duration period) {
+  ++load_token_;
+  repeat(period, load_token_, load_token_, [this] {
     for (Host& host : hosts_) write(host.name, 1);
-    load_round(period, token);
   });
 }
 
 void World::decide(Duration period) {
-  decide_round(period, ++decide_token_);
-}
-
-void World::decide_round(Duration period, std::uint64_t token) {
-  if (period == Duration{0}) return;
-  after(period, [this, token, period] {
-    if (token != decide_token_) return;
+  ++decide_token_;
+  repeat(period, decide_token_, decide_token_, [this] {
     for (const Host& asked : hosts_) {
       if (!asked.node) continue;
       for (const ProblemView& problem : snapshot(asked.name).problems) {
         if (problem.code == "stranded") command(asked.name, "stranded", {{"node", problem.node}, {"action", "replay"}});
       }
     }
-    decide_round(period, token);
   });
 }
 
