@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <ctime>
 #include <iostream>
@@ -41,6 +42,17 @@ void start_timer(uv_timer_t* timer, uv_timer_cb callback, Duration after, Durati
   };
   uv_update_time(timer->loop);
   uv_timer_start(timer, callback, ms(after), ms(every));
+}
+
+constexpr std::array<int, 3> kSignals{SIGTERM, SIGINT, SIGHUP};
+
+// Blocked wherever the loop has no handler for them: a second SIGTERM must not kill an agent that is ending already.
+// Threads that are started meanwhile inherit it, so nobody else gets one.
+void mask_signals(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : kSignals) sigaddset(&set, number);
+  ::pthread_sigmask(how, &set, nullptr);
 }
 
 }  // namespace
@@ -145,7 +157,7 @@ void Daemon::start_timers() {
         if (timer->data != nullptr) static_cast<Daemon*>(timer->data)->on_heartbeat();
       },
       kHeartbeat, kHeartbeat);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+  for (const int number : kSignals) {
     signals_.push_back(make_handle<uv_signal_t>(&loop_, uv_signal_init, this));
     uv_signal_start(
         signals_.back().get(),
@@ -154,6 +166,7 @@ void Daemon::start_timers() {
         },
         number);
   }
+  mask_signals(SIG_UNBLOCK);
 }
 
 // ---------------------------------------------------------------- signals, the end
@@ -221,6 +234,7 @@ void Daemon::stop() {
   transport_.reset();
   due_.reset();
   heartbeat_.reset();
+  mask_signals(SIG_BLOCK);
   signals_.clear();
 }
 
@@ -354,6 +368,7 @@ void Daemon::arm() {
 int run_daemon(const Settings& settings, const std::string& config_path) {
   ::mallopt(M_ARENA_MAX, 2);  // a dozen mostly sleeping threads need no heaps of their own
   ::signal(SIGPIPE, SIG_IGN);
+  mask_signals(SIG_BLOCK);  // until the loop handles them
   set_up_log(settings.log_level, settings.log_json, settings.cluster, settings.node);
   Daemon daemon(settings, config_path);
   if (auto started = daemon.start(); !started) {
