@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "agent/positions.h"
+
 namespace ringagent {
 namespace {
 
@@ -46,6 +48,8 @@ bool LocalServer::answered(const ServerState& state, Time asked, Time now) {
     applied_ = link->applied;
     idle_looks_ = link->drained_idle ? idle_looks_ + 1 : 0;
   }
+  relay_log_ahead_ = link != nullptr && !contains_all(static_cast<std::uint8_t>(state_->version.flavor),
+                                                      state_->executed, link->io_position);
   return set(MysqlHealth::up, "") || new_start;
 }
 

@@ -137,7 +137,7 @@ class Node::Impl {
   void plan_repair();
   void run_repair();
   Situation situation() const;
-  std::optional<NodeRecord> wanted_source() const;
+  const NodeRecord* wanted_source(NodeRecord& looked) const;
   bool member_well(const NodeId& id) const;
   std::optional<std::string> position_of(const NodeId& id);
   void follow_way_back();

@@ -176,21 +176,20 @@ bool Node::Impl::member_well(const NodeId& id) const {
 }
 
 // The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login there showed.
-std::optional<NodeRecord> Node::Impl::wanted_source() const {
+// What is known of my wanted upstream, if it can be followed. Where its agent is silent: `looked`, filled from a login.
+const NodeRecord* Node::Impl::wanted_source(NodeRecord& looked) const {
   const auto up = upstream(*chain.head(), self());
-  if (!up) return std::nullopt;
+  if (!up) return nullptr;
   const NodeRecord* record = facts_.find(*up);
   const bool agent = swim_.liveness(*up) == Liveness::alive && !swim_.unanswered_since(*up, now_).has_value();
-  if (agent)
-    return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() ? std::optional(*record)
-                                                                                            : std::nullopt;
+  if (agent) return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() ? record : nullptr;
   const auto seen = seen_.find(*up);
-  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return std::nullopt;
-  NodeRecord out = record == nullptr ? NodeRecord{} : *record;
-  out.executed = seen->second.looked->executed;
+  if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return nullptr;
+  looked = record == nullptr ? NodeRecord{} : *record;
+  looked.executed = seen->second.looked->executed;
   if (!seen->second.looked->purged.empty())
-    out.purged = seen->second.looked->purged;  // not every account may ask for it
-  return out;
+    looked.purged = seen->second.looked->purged;  // not every account may ask for it
+  return &looked;
 }
 
 bool Node::Impl::fence_without_quorum() const {
@@ -239,8 +238,8 @@ void Node::Impl::plan_repair() {
     return;
   }
   Situation s = situation();
-  const std::optional<NodeRecord> source = wanted_source();
-  if (source) s.source = &*source;
+  NodeRecord looked;
+  s.source = wanted_source(looked);
   plan_ = reconcile(s);
   // It was made writable by hand, or never was made read_only: the next read_only is not ours.
   if (!s.server->read_only && plan_.deed != Deed::set_read_only && repair_.at_rest(now_)) set_marker("read_only", "");
@@ -249,7 +248,8 @@ void Node::Impl::plan_repair() {
     set_marker("unsafe", unsafe_);
     log(LogLevel::error, unsafe_);
   }
-  if (const auto up = upstream(*chain.head(), self()); up && !source && !plan_.link_fits) look(*up, kLookUrgent);
+  if (const auto up = upstream(*chain.head(), self()); up && s.source == nullptr && !plan_.link_fits)
+    look(*up, kLookUrgent);
 
   if (plan_.foreign.empty()) {
     foreign_since_.reset();
@@ -496,8 +496,7 @@ NodeRecord Node::Impl::own_record() const {
     r.read_only = state.read_only;
     r.read_only_by_agent = state.read_only && same_start(chain.marker("read_only"));
     for (const Link& link : state.links) r.links.push_back(link_fact(link));
-    if (const Link* link = server_.link(); link != nullptr && !contains_all(r.flavor, r.executed, link->io_position))
-      r.received = link->io_position;
+    if (server_.relay_log_ahead()) r.received = server_.link()->io_position;
   }
   if (chain.head() != nullptr && tests_edges()) {
     for (const auto& [id, seen] : seen_) {

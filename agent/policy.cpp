@@ -271,17 +271,17 @@ bool ready(const View& view, const NodeId& id) {
 }
 
 std::optional<Wish> wish_return(const View& view) {
-  Config next = next_epoch(*view.config);
   std::vector<CanvassItem> items;
   for (const Member& member : view.config->members) {
     const bool wanted = member.role == Role::ring ||
                         (member.role == Role::spare && (wants_spare(view) || member.absence == Absence::leaving));
     if (member.in || !wanted || !ready(view, member.id) || !held_back(view, member.id).empty()) continue;
-    put_in(next, member.id);
     items.push_back({member.id, Evidence::returned});
     break;  // one at a time: each splice is verified before the next
   }
   if (items.empty()) return std::nullopt;
+  Config next = next_epoch(*view.config);
+  for (const CanvassItem& item : items) put_in(next, item.node);
   forget_old_flaps(view, next);
   Wish wish = make_wish(view, std::move(next), std::move(items));
   wish.rank = rank(view, wish.items.front().node, {});

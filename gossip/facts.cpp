@@ -117,10 +117,15 @@ Duration FactTable::routine_period() const {
 }
 
 bool FactTable::offer(NodeRecord record, Time now, std::vector<Outgoing>& out) {
+  if (now < routine_due_ && known_routine_ && record == *known_routine_) return false;
   NodeRecord urgent_now = urgent_part(record);
   urgent_now.node = self_;
   const bool urgent = urgent_now != offered_urgent_;
-  if (!urgent && now < routine_due_) return false;
+  if (!urgent && now < routine_due_) {
+    known_routine_ = std::move(record);
+    return false;
+  }
+  known_routine_.reset();
   const bool changed = publish(std::move(record), now);
   offered_urgent_ = std::move(urgent_now);
   routine_due_ = now + routine_period();

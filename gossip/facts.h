@@ -128,7 +128,8 @@ class FactTable {
   NodeId self_;
   std::mt19937_64 random_;
   NodeRecord own_;
-  NodeRecord offered_urgent_;  // the urgent part of what was last published
+  NodeRecord offered_urgent_;                // the urgent part of what was last published
+  std::optional<NodeRecord> known_routine_;  // offered since, and found to bring nothing urgent
   Time routine_due_{};
   std::vector<NodeId> neighbours_;
   std::map<NodeId, Entry> entries_;         // every member, self included

@@ -219,7 +219,7 @@ ServerState ModelServer::state() const {
   link.connect_retry_s = static_cast<std::uint32_t>(retry_ / 1s);
   link.io_position = text(received_);
   if (!mariadb()) link.received = link.io_position;
-  link.progress = std::to_string(io_life_) + ":" + text(received_) + " " + std::to_string(heartbeats_);
+  link.progress = std::to_string(io_life_) + ":" + link.io_position + " " + std::to_string(heartbeats_);
   link.applied = std::to_string(executed_log_entries_);
   link.drained_exact = link.drained_idle = relay_applied_ == relay_.size();
   s.links.push_back(std::move(link));

@@ -135,7 +135,7 @@ void Player::open_ring() {
   for (const std::string& name : options_.names) {
     if (options_.joiners.count(name) == 0) world_->start_agent(name);
   }
-  const bool whole = world_->run_until([this] { return world_->wrong_with_ring().empty(); }, kOpeningLimit);
+  const bool whole = world_->run_until([this] { return world_->wrong_with_ring(false).empty(); }, kOpeningLimit);
   if (!whole) throw Failure{"the ring was not formed: " + world_->wrong_with_ring()};
   world_->run_until(world_->now() + rest_);
   if (!world_->wrong_with_ring().empty()) throw Failure{"the ring did not stay formed: " + world_->wrong_with_ring()};

@@ -138,7 +138,8 @@ class World : private Surroundings {
 
   // L1: ring and links are as the head of all running agents wants them, everything runs and nobody in the ring is
   // read_only; or what is missing. A server that needs a reseed may stay out.
-  std::string wrong_with_ring();
+  // "" if it is. `explain`: with what the agent concerned says of it, which costs more than all the rest.
+  std::string wrong_with_ring(bool explain = true);
 
  private:
   struct Host {
@@ -228,6 +229,8 @@ class World : private Surroundings {
   bool excused(const Host& host) const;
   void watch();
   std::string told_of(const std::string& name) const;
+  std::string explained(const std::string& name) const;
+  bool explains_ = true;
   std::string wrong_with_leaves();
   std::string wrong_with_spare(const Config& head, const Member& member) const;
   std::string wrong_with_member(const Config& head, const Member& member);

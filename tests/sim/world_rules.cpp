@@ -304,7 +304,8 @@ std::string World::audit() {
   return wrong_with_leaves();
 }
 
-std::string World::wrong_with_ring() {
+std::string World::wrong_with_ring(bool explain) {
+  explains_ = explain;
   const Config* head = checker_.newest();
   if (head == nullptr) return "no ring has been formed";
   for (Host& host : hosts_) {
@@ -359,6 +360,10 @@ std::string World::told_of(const std::string& name) const {
   return {};
 }
 
+std::string World::explained(const std::string& name) const {
+  return explains_ ? told_of(name) : "";
+}
+
 // A spare is in while somebody else is out, and rests when all are in.
 std::string World::wrong_with_spare(const Config& head, const Member& member) const {
   std::size_t missing = 0;
@@ -369,7 +374,7 @@ std::string World::wrong_with_spare(const Config& head, const Member& member) co
   }
   if (member.in && spares > missing) return "the spare " + member.name + " is in though the ring is complete";
   if (!member.in && spares < missing && !held_back(head, member) && member.absence == Absence::none)
-    return "the spare " + member.name + " is not in" + told_of(member.name);
+    return "the spare " + member.name + " is not in" + explained(member.name);
   return {};
 }
 
@@ -393,15 +398,15 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
   if (told.find("does not answer, and when") != told.npos || told.find("bring it back") != told.npos) return {};
   if (member.absence != Absence::none)
-    return member.name + ": " + to_string(member.absence) + " is not over" + told_of(member.name);
+    return member.name + ": " + to_string(member.absence) + " is not over" + explained(member.name);
   if (!member.in && member.role == Role::ring)
-    return held_back(head, member) ? "" : member.name + " is out: " + member.out_class + told_of(member.name);
+    return held_back(head, member) ? "" : member.name + " is out: " + member.out_class + explained(member.name);
   if (member.role == Role::spare) {
     if (std::string wrong = wrong_with_spare(head, member); !wrong.empty()) return wrong;
   }
   const auto up = source_of(head, member.id);
   const bool should_write = member.in && (!head.one_writer || head.writer == member.id);
-  if (should_write && server.read_only()) return member.name + " is read_only" + told_of(member.name);
+  if (should_write && server.read_only()) return member.name + " is read_only" + explained(member.name);
   if (head.one_writer && !should_write && !server.read_only())
     return member.name + " takes writes and is not the writer";
   if (!up) return {};
