@@ -249,7 +249,7 @@ std::string old_one_answers(const View& view) {
   for (const OldWriter& old : view.config->old_writers) {
     const Member* member = view.config->find(old.id);
     const PeerView* p = peer(view, old.id);
-    if (member == nullptr || p == nullptr) continue;
+    if (member == nullptr || p == nullptr || closed(view, old.id)) continue;
     if (answers_now(view, old.id))
       return "the agent of " + member->name + " answers: it says itself when its server takes no writes";
     if (p->port == EdgeState::ok || p->looked_read_only)

@@ -14,6 +14,7 @@
 #include "agent/log.h"
 #include "agent/settings_map.h"
 #include "agent/text.h"
+#include "gossip/chain.h"
 #include "gossip/codec.h"
 #include "gossip/seal_key.h"
 
@@ -98,6 +99,8 @@ Result<void> Daemon::open_store() {
   if (!opened) return tl::unexpected(opened.error());
   store_.emplace(std::move(opened->store));
   DurableState state = std::move(opened->state);
+  if (const auto error = written_by_newer_version(state))
+    return fail("state_dir " + settings_.state_dir + ": " + error->text);
   ++state.boot;
   ++state.seq;
   store_->persist(state);

@@ -124,6 +124,7 @@ void Node::Impl::settle_step() {
   answer_asks();
   run_founding();
   if (chain.head() == nullptr) {
+    chain.set_candidate(own_candidate());  // a promise may be asked for before the next hello
     say_hello();
     try_to_form();
   } else {

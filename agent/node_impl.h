@@ -70,6 +70,7 @@ class Node::Impl {
   const Member* own_member() const { return chain.head() ? chain.head()->find(self()) : nullptr; }
 
   // ---- node_join.cpp
+  Candidate own_candidate() const;
   Hello own_hello() const;
   void say_hello();
   void answer_hello(const Packet& packet, const Hello& hello, Body body);

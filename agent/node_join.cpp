@@ -18,21 +18,21 @@ constexpr Duration kFoundingLimit = 20s;
 
 // ---------------------------------------------------------------- hellos
 
-Hello Node::Impl::own_hello() const {
-  Hello hello{{self(), settings.name, settings.role, settings.gossip, settings.mysql, 0, ""},
-              settings.initial,
-              own_record(),
-              true,
-              false,
-              ""};
+Candidate Node::Impl::own_candidate() const {
+  const Role role = founding_ && founding_->joins ? founding_->role : settings.role;
+  Candidate candidate{self(), settings.name, role, settings.gossip, settings.mysql, 0, ""};
   if (server_.state()) {
-    hello.candidate.server_id = server_.state()->server_id;
-    hello.candidate.server_uuid = server_.state()->server_uuid;
+    candidate.server_id = server_.state()->server_id;
+    candidate.server_uuid = server_.state()->server_uuid;
   }
+  return candidate;
+}
+
+Hello Node::Impl::own_hello() const {
+  Hello hello{own_candidate(), settings.initial, own_record(), true, false, ""};
   if (founding_ && founding_->joins) {
     hello.join = true;
     hello.after = founding_->after;
-    hello.candidate.role = founding_->role;
   }
   return hello;
 }
@@ -47,7 +47,6 @@ void Node::Impl::say_hello() {
     return;
   }
   const Hello hello = own_hello();
-  chain.set_candidate(hello.candidate);
   chain.set_lease(settings.one_writer ? static_cast<std::uint64_t>(settings.silence / 1ms) : 0);
   hellos_[settings.name] = {hello, now_, settings.gossip};
   for (const Address& peer : joins ? founding_->at : settings.peers) {

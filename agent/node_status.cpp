@@ -146,6 +146,11 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
         chain.broken() + "; nothing is changed until a person has decided" +
             (forced ? ": run `ringagent force-quorum --yield` on every node of the side that is to give way" : ""));
   }
+  if (chain.outdated()) {
+    add(s, "critical", "outdated", settings.name,
+        "the ring has decided what this agent, of version " + settings.agent_version +
+            ", cannot read: it changes nothing any more. Upgrade the agent of " + settings.name);
+  }
   if (chain.promised_forced()) {
     add(s, "critical", "force_unfinished", settings.name,
         "a forced quorum was begun and is not decided: " + settings.name +

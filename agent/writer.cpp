@@ -145,12 +145,13 @@ void name_writer(const View& view, Config& next, const NodeId& id) {
 void settle_writer(const View& view, Config& next) {
   if (!next.one_writer) return;
   next.epoch = view.config->epoch + 1;
-  // One that has lost its state directory has another id and the same server.
+  // One that has lost its state directory has another id and the same server. An agent that knew of no ring has enforced
+  // nothing meanwhile.
   for (const Member& member : next.members) {
     const Member* before = view.config->find(std::string_view(member.name));
     if (before == nullptr || before->id == member.id) continue;
     for (OldWriter& old : next.old_writers) {
-      if (old.id == before->id) old.id = member.id;
+      if (old.id == before->id) old = {member.id, false};
     }
     if (next.writer == before->id) {
       next.writer = member.id;

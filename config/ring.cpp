@@ -539,10 +539,15 @@ std::string canonical_bytes(const Config& config) {
   return w.take();
 }
 
+bool of_newer_version(std::string_view bytes) {
+  return !bytes.empty() && static_cast<std::uint8_t>(bytes.front()) > kFormatOneWriter;
+}
+
 Result<Config> parse_config(std::string_view bytes) {
   Reader r(bytes);
   const std::uint64_t format = r.number(1);
-  if (format != kFormat && format != kFormatOneWriter) return fail("a ring config of an unknown format");
+  if (format != kFormat && format != kFormatOneWriter)
+    return fail("a ring config of format " + std::to_string(format) + ", and this version reads 3 and 4");
   Config config;
   r.raw(config.cluster_id.bytes);
   config.cluster = r.text(kNameBytesMax);

@@ -42,6 +42,12 @@ NodeId formation_acceptor(std::string_view cluster, std::string_view name) {
   return id;
 }
 
+std::optional<Error> written_by_newer_version(const DurableState& state) {
+  if (state.chain.empty() || !of_newer_version(state.chain.back())) return std::nullopt;
+  return Error{"a newer version of ringagent has written it (" + parse_config(state.chain.back()).error().text +
+               "): start that one, or take the change back on all nodes before this node is downgraded"};
+}
+
 Chain::Chain(DurableState state, ChainSettings settings, std::uint64_t seed)
     : state_(std::move(state)), settings_(std::move(settings)), random_(seed) {
   if (!state_.chain.empty()) {
@@ -54,6 +60,7 @@ Chain::Chain(DurableState state, ChainSettings settings, std::uint64_t seed)
 void Chain::set_head(Config config, const std::string& bytes) {
   head_ = std::move(config);
   head_id_ = {head_->generation, head_->epoch, hash_bytes(bytes)};
+  outdated_ = false;
 }
 
 std::vector<Config> Chain::history() const {
@@ -299,6 +306,10 @@ std::optional<Config> Chain::formation_value(ChainOut& out) const {
         std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.name == name; });
     if (found == candidates.end()) {
       out.log.push_back("formation: no promise of " + name + " carries its identity; trying again");
+      return std::nullopt;
+    }
+    if (found->role != Role::witness && found->server_id == 0) {
+      out.log.push_back("formation: when " + name + " promised, its MySQL had not been seen yet; trying again");
       return std::nullopt;
     }
     Member member;
@@ -556,6 +567,7 @@ void Chain::handle(const NodeId&, const Decided& m, Time now, ChainOut& out) {
   // A gap in front of the first is a peer that keeps less than we lack: only then may links be jumped.
   for (std::size_t i = 0; i < m.configs.size(); ++i) {
     const auto config = parse_config(m.configs[i]);
+    if (!config && of_newer_version(m.configs[i])) outdated_ = true;
     if (!config) continue;
     const bool before_my_time = !head_ && config->find(state_.self) == nullptr && i + 1 < m.configs.size();
     if (before_my_time) continue;
@@ -732,7 +744,7 @@ std::string Chain::fingerprint(Time now) const {
     for (const NodeId& id : ids) add(id.str());
   };
   add(broken_);
-  for (const bool is : {confirmed_, accepted_since_.has_value(), now < pull_due_}) add(is ? "yes" : "no");
+  for (const bool is : {confirmed_, outdated_, accepted_since_.has_value(), now < pull_due_}) add(is ? "yes" : "no");
   add(std::to_string(confirm_nonce_));
   add_ids(confirmed_by_);
   if (!proposal_) return out;

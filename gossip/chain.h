@@ -44,6 +44,9 @@ inline constexpr const char* kLost = "lost";
 // Whose agreement made this forced config: all that were not lost with it.
 std::vector<NodeId> survivors_of(const Config& forced);
 
+// What a newer version has written cannot be gone on with.
+std::optional<Error> written_by_newer_version(const DurableState& state);
+
 class Chain {
  public:
   Chain(DurableState state, ChainSettings settings, std::uint64_t seed);
@@ -54,8 +57,12 @@ class Chain {
   std::vector<Config> history() const;  // the stored chain, oldest first
 
   // True once a majority of the head's voters said that they know no newer head, since the last `unconfirm`.
-  bool confirmed() const { return confirmed_; }
+  bool confirmed() const { return confirmed_ && !outdated_; }
   void unconfirm(Time now);
+
+  // The ring has decided what only a newer version can read: this agent's head is an old one until it is upgraded, or until
+  // the ring goes back to what it can read.
+  bool outdated() const { return outdated_; }
 
   // Two different configs with the same number exist (a cloned or forced cluster): nothing may be acted upon.
   const std::string& broken() const { return broken_; }
@@ -171,6 +178,7 @@ class Chain {
   std::uint64_t lease_ms_ = 0;
   std::string broken_;
   bool split_ = false;
+  bool outdated_ = false;
 
   std::optional<Proposal> proposal_;
   std::optional<Time> accepted_since_;  // an accepted value of the head's instance waits to be decided since

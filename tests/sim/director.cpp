@@ -53,6 +53,7 @@ const std::map<std::string, OnHost>& deeds() {
       {"restore state", [](World& w, const std::string& h, const Words&) { w.restore_state(h); }},
       {"start agent", [](World& w, const std::string& h, const Words&) { w.start_agent(h); }},
       {"stop agent", [](World& w, const std::string& h, const Words&) { w.stop_agent(h); }},
+      {"upgrade agent", [](World& w, const std::string& h, const Words&) { w.upgrade_agent(h); }},
       {"pause agent", [](World& w, const std::string& h, const Words& s) { w.pause_agent(h, duration(s.back())); }},
       {"move host", [](World& w, const std::string& h, const Words&) { w.move_host(h); }},
       {"kill host", [](World& w, const std::string& h, const Words&) { w.kill_host(h); }},
@@ -188,7 +189,7 @@ void direct(World& world, const Words& words) {
       {"load", direct_data},       {"lose", direct_data},        {"poison", direct_data},   {"stall", direct_data},
       {"release", direct_data},    {"purge", direct_data},       {"variable", direct_data}, {"operator", direct_person},
       {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},   {"decide", direct_data},
-      {"reload", direct_reload},
+      {"reload", direct_reload},   {"upgrade", direct_process},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

@@ -43,6 +43,7 @@ class Draw {
   }
   void end_story();
   void add_writer();
+  void add_older();
 
   // ---- faults
   void mysqld_killed() { hurt("kill mysqld ", "start mysqld ", victims(), short_or_long(0.05, 8)); }
@@ -100,6 +101,7 @@ class Draw {
   std::string wiped_;      // whose agent loses its state
   std::set<std::string> frozen_;
   std::vector<std::pair<double, std::string>> acts_;
+  std::vector<std::string> upgraded_last_;
   SeedStory story_;
 };
 
@@ -353,13 +355,14 @@ void Draw::end_story() {
   std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);
   story_.ending = {calm + but,
                    but.empty() ? "wait 3s" : "wait 6s",
-                   "load off",
                    "expect within 90s whole",
                    "expect within 110s data",
                    "wait 1s",
                    "expect rest for 5s",
                    "expect within 150s data",
                    "expect no growth for 1s"};
+  upgraded_last_.emplace_back("load off");
+  story_.ending.insert(story_.ending.begin() + 2, upgraded_last_.begin(), upgraded_last_.end());
 }
 
 // One writer, now and then moved by a person, or the mode of the ring changed. From a random stream of its own: everything
@@ -378,6 +381,20 @@ void Draw::add_writer() {
   for (const std::string& name : names_) {
     acts_.emplace_back(off + static_cast<double>(random() % 1000) / 1000, "reload " + name + " all");
     acts_.emplace_back(off + 1 + static_cast<double>(random() % 3000) / 1000, "reload " + name + " one");
+  }
+}
+
+// One or two agents of an older version, upgraded in the midst of it or when all faults are over.
+void Draw::add_older() {
+  std::mt19937_64 random(seed_ ^ 0x6f6c646572);
+  const std::size_t many = 1 + random() % 2;
+  for (std::size_t i = 0; i < many; ++i) {
+    const std::string& name = names_[random() % names_.size()];
+    story_.stage.insert(story_.stage.begin() + 3, "older " + name);
+    if (random() % 2 == 0)
+      acts_.emplace_back(end_ * static_cast<double>(random() % 1000) / 1000, "upgrade agent " + name);
+    else
+      upgraded_last_.push_back("upgrade agent " + name);
   }
 }
 
@@ -403,6 +420,7 @@ SeedStory Draw::story() {
   grows();
   reseeds();
   if (one_writer_) add_writer();
+  if (seed_ % 10 == 7) add_older();
   end_story();
   return story_;
 }

@@ -87,6 +87,8 @@ bool Player::set_stage(const Words& words) {
     rest_ = duration(words.at(1));
   else if (words[0] == "role")
     options_.roles[words.at(1)] = role_called(words.at(2));
+  else if (words[0] == "older")
+    options_.older.insert(words.at(1));
   else if (words[0] == "joiner")
     options_.joiners.insert(words.at(1));
   else if (words[0] != "set")

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/sim/older.h"
+
 namespace ringagent::sim {
 namespace {
 
@@ -43,6 +45,8 @@ World::World(WorldOptions options)
     host.settings = options_.settings;
     host.settings.name = host.name;
     const bool joins = options_.joiners.count(host.name) > 0;
+    host.older = options_.older.count(host.name) > 0;
+    if (host.older) host.settings = settings_of_older(std::move(host.settings));
     if (!joins) host.settings.initial = founders;
     host.settings.gossip = {address_host(i), kGossipPort};
     host.settings.mysql = {address_host(i), kMysqlPort};
@@ -265,8 +269,11 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
       if (to->keys.find(key) == nullptr) return deliver(*to, UnknownKey{packet.address, key}, to->life);
       if (packet.brief && !to->met.contains(sender)) return;
       to->met.insert(sender);
+      std::optional<Message> read = to->older ? read_by_older(packet.message) : packet.message;
+      if (!read) return;
       if (now_ >= to->paused_until) checker_.heard(to->name, packet.from, now_);
-      deliver(*to, packet, to->life);
+      deliver(*to, Packet{packet.from, packet.boot, packet.address, packet.by_name, packet.brief, std::move(*read)},
+              to->life);
     });
   }
 }

@@ -39,8 +39,9 @@ struct WorldOptions {
   NodeSettings settings;              // what is common to all agents; names, addresses and [ring] initial are filled in
   std::map<std::string, Role> roles;  // by name, of those that are no ring members
   std::set<std::string>
-      joiners;                // those whose [ring] initial is empty: they join, or found a ring, when they are told to
-  Key key = key_called("A");  // what all key files hold at first
+      joiners;  // those whose [ring] initial is empty: they join, or found a ring, when they are told to
+  std::set<std::string> older;  // whose agents are of an older version at first, which knows nothing of one writer
+  Key key = key_called("A");    // what all key files hold at first
   Duration packet_least = 200us;
   Duration packet_most = 600us;
   Duration disk = 300us;        // one fdatasync
@@ -92,6 +93,7 @@ class World : private Surroundings {
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
   void set_key_file(const std::string& name, std::vector<Key> keys);  // read at the agent's next start
   void set_writers(const std::string& name, bool one);                // in its config, which is read again
+  void upgrade_agent(const std::string& name);  // an older one: it starts again as the new version
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});
 
@@ -163,6 +165,7 @@ class World : private Surroundings {
     std::deque<Event> held;  // what arrived while it was paused
     // Whose short envelopes, of which life and key, its agent can open.
     std::set<std::tuple<NodeId, std::uint32_t, KeyId>> met;
+    bool older = false;            // its agent is of an older version
     bool wiped = false;            // its agent has lost its state once
     bool crashes = false;          // in its next step
     Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it

@@ -172,8 +172,21 @@ void World::pause_agent(const std::string& name, Duration span) {
   });
 }
 
+void World::upgrade_agent(const std::string& name) {
+  Host& h = host(name);
+  if (!h.older) return;
+  const bool runs = h.node != nullptr;
+  stop_agent(name);
+  kill_agent(name);  // one that is paused hears nothing
+  h.older = false;
+  h.settings.agent_version = options_.settings.agent_version;
+  h.settings.one_writer = options_.settings.one_writer;
+  if (runs) start_agent(name);
+}
+
 void World::set_writers(const std::string& name, bool one) {
   Host& h = host(name);
+  if (h.older) return;  // its config cannot say so
   h.settings.one_writer = one;
   if (h.node) h.node->reload(h.settings);
 }

@@ -97,7 +97,8 @@ bool World::excused(const Host& host) const {
   const bool away = host.unwatched_since || now_ - host.watched_again <= kWatchedFor;
   if (!away) return false;
   const Time since = host.unwatched_since ? *host.unwatched_since : host.unwatched_last;
-  const bool woke = now_ - host.reached_since <= kWatchedFor;  // it was out of reach until a moment ago
+  // It was out of reach until a moment ago, or nobody has watched it since it is within reach again.
+  const bool woke = since <= host.reached_since || now_ - host.reached_since <= kWatchedFor;
   return since + kTogether >= (woke ? host.reached_before : host.reached);
 }
 
@@ -119,8 +120,14 @@ void World::check_two_writers() {
     one_writer_ = false;  // said once, until there is one again
     return violation("C12: " + writer->name + " and " + host.name + " take writes");
   }
-  // Where the mode has just begun, those who wrote before end one after another; it holds from its first writer on.
-  one_writer_ = one_writer_ || (writer != nullptr && checker_.newest()->writer == writer->disk.self);
+  // Where the mode has just begun, those who wrote before end one after another; it holds from when its first writer knows
+  // that they have.
+  const Config& head = *checker_.newest();
+  if (one_writer_ || writer == nullptr || head.writer != writer->disk.self) return;
+  const auto& markers = writer->disk.markers;
+  const std::pair<std::string, std::string> begun{
+      "writer", std::to_string(head.generation) + "." + std::to_string(head.writer_since)};
+  one_writer_ = std::find(markers.begin(), markers.end(), begun) != markers.end();
 }
 
 // What the rules of the world need to know of the last seconds.
@@ -391,9 +398,12 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (member.in && member.absence != Absence::none && !followers.empty() &&
       !host(head.find(followers.front())->name).node)
     return {};
-  // What a server has that is down, or whose agent is gone, may be all that there is of it: nobody's data is replaced meanwhile.
+  // What a server has that is down, or whose agent is gone, or that cannot be let in, may be all that there is of it: nobody's
+  // data is replaced before a person has decided.
   const bool unknown = std::any_of(head.members.begin(), head.members.end(), [&](const Member& m) {
-    return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening());
+    return m.role != Role::witness &&
+           (!host(m.name).node || !host(m.name).server->listening() || host(m.name).server->hung() ||
+            (!m.in && held_back(head, m)));
   });
   const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
   if (told.find("does not answer, and when") != told.npos || told.find("bring it back") != told.npos) return {};
@@ -452,7 +462,7 @@ void World::mend_writer(const Host& host, const Snapshot& s) {
       if (told && server.hung()) server.kill();
       if (told && server.listening() && problem.text.find("make that server read_only") != std::string::npos)
         operate(member->name, "SET GLOBAL read_only = 1");
-      down = down && !server.listening();
+      down = down && (!server.listening() || server.read_only());
     }
     if (down && problem.text.find("--yes-the-old-one-is-down") != std::string::npos)
       command(host.name, "writer", {{"node", host.name}, {"yes", "1"}});

@@ -543,3 +543,36 @@ TEST_CASE("the checks have teeth: disks that forget promises are caught") {
     caught += !duel(seed, Disk::forgets_promises).empty();
   CHECK(caught > 0);
 }
+
+TEST_CASE("chain: what only a newer version can read is not acted upon, and not started with") {
+  Chains chains(3, 1);
+  chains.run(1s);
+  REQUIRE(chains[0].confirmed());
+  Config next = *chains[0].head();
+  ++next.epoch;
+  next.parent = chains[0].head_id().hash;
+  const std::string readable = canonical_bytes(next);
+  std::string newer = readable;
+  newer.front() = 99;
+  CHECK(of_newer_version(newer));
+  CHECK_FALSE(of_newer_version(readable));
+  CHECK(parse_config(newer).error().text == "a ring config of format 99, and this version reads 3 and 4");
+  const auto told = [&](const std::string& bytes) {
+    chains.act(0, [&](Chain& chain, ChainOut& out) { chain.on_message(id_of(1), Decided{{bytes}}, chains.now, out); });
+  };
+  told(newer.substr(1));  // damaged is not newer
+  CHECK_FALSE(chains[0].outdated());
+  told(newer);
+  CHECK(chains[0].outdated());
+  CHECK_FALSE(chains[0].confirmed());
+  told(readable);  // the ring has gone back to what it can read
+  CHECK_FALSE(chains[0].outdated());
+  CHECK(chains[0].head_id().epoch == next.epoch);
+
+  DurableState state;
+  CHECK_FALSE(written_by_newer_version(state));
+  state.chain = {readable};
+  CHECK_FALSE(written_by_newer_version(state));
+  state.chain.push_back(newer);
+  CHECK(written_by_newer_version(state)->text.find("start that one") != std::string::npos);
+}
