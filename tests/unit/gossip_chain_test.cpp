@@ -131,7 +131,13 @@ class Chains {
 
   std::unique_ptr<Chain> make(std::size_t i) {
     auto chain = std::make_unique<Chain>(disks_[i], ChainSettings{"shop", name_of(i), names_}, random_() + i);
-    chain->set_candidate({id_of(i), name_of(i), Role::ring, {"10.0.0." + std::to_string(i + 1), 7946}, {}, 0, ""});
+    chain->set_candidate({id_of(i),
+                          name_of(i),
+                          Role::ring,
+                          {"10.0.0." + std::to_string(i + 1), 7946},
+                          {},
+                          static_cast<std::uint32_t>(i + 1),
+                          ""});
     chain->unconfirm(now);
     return chain;
   }
@@ -392,6 +398,26 @@ TEST_CASE("a ring is formed by all names of the list, with the ids that their pr
   CHECK(net[0].head()->epoch == 1);
   CHECK(net[0].head()->find("db4")->id == id_of(3));
   CHECK(voters(*net[0].head()).size() == 3);
+}
+
+TEST_CASE("nothing is formed with a server that its own agent has not seen yet") {
+  Chains net(4, 1, Disk::honest, false);
+  const auto candidate = [](std::uint32_t server_id) {
+    return Candidate{id_of(2), "db3", Role::ring, {"10.0.0.3", 7946}, {}, server_id, ""};
+  };
+  net[2].set_candidate(candidate(0));
+  const auto propose = [&](Chain& chain, ChainOut& out) {
+    chain.propose_formation({"db1", "db2", "db3", "db4"}, id_of(77), "formed", net.now, out);
+  };
+  net.act(0, propose);
+  net.run(1s);
+  CHECK(net[0].head() == nullptr);
+  CHECK_FALSE(net[0].proposing());  // whoever wants a ring proposes it again
+  net[2].set_candidate(candidate(3));
+  net.act(0, propose);
+  net.run(1s);
+  REQUIRE(net[0].head() != nullptr);
+  CHECK(net[0].head()->find(std::string_view("db3"))->server_id == 3);
 }
 
 TEST_CASE("one name that does not answer: nothing is formed") {
