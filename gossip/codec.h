@@ -36,6 +36,7 @@ namespace ringagent {
 inline constexpr std::size_t kConfigBytesMax = 1024 * 1024;       // canonical bytes of one Config
 inline constexpr std::size_t kStateBytesMax = 160 * 1024 * 1024;  // kChainKept of those, and the rest
 inline constexpr std::size_t kMarkerBytesMax = 64 * 1024;         // one value
+inline constexpr std::size_t kLaterBytesMax = 4096;               // of fields that a newer version has appended
 inline constexpr std::size_t kNestingMax = 16;                    // within fields that are skipped unread
 
 std::string encode(const Message& message);

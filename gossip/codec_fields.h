@@ -7,7 +7,9 @@
 //
 // To add one: append it to its struct in message.h and here as `a.appended([&] { a(x.field); })`, so that a
 // packet of an older agent, which ends before it, still reads. `a.appended(..., present)` leaves the rest out where it says
-// nothing; nothing may be appended behind it then that does say something.
+// nothing; nothing may be appended behind it then that does say something. `a.later` ends what others hand on: they hand on
+// all of it. What they may still lose is a number that they do not know (a choice with a fallback) and what is appended to a
+// struct within it: neither counts when a node looks whether a record of its own is its own (facts.cpp, lasting_part).
 namespace ringagent {
 
 template <class T, class S>
@@ -104,6 +106,7 @@ void fields(A& a, T& x) {
         a(x.closed_epoch);
       },
       x.one_writer || x.closed_epoch != 0);
+  a.later(x.later);
 }
 
 template <class A, Of<DigestEntry> T>

@@ -169,6 +169,16 @@ void Reader::leave(std::size_t outer) {
   left_ = outer;
 }
 
+// Too many of them are not handed on.
+void Reader::later(LaterFields& fields) {
+  const std::size_t count = left_;
+  const std::size_t from = at_;
+  for (; ok() && left_ > 0; --left_) skip(0);
+  if (!ok() || count == 0 || at_ - from > kLaterBytesMax) return;
+  fields.count = count;
+  fields.bytes = bytes_.substr(from, at_ - from);
+}
+
 bool Reader::take_nil() {
   if (!ok() || at_ == bytes_.size() || static_cast<std::uint8_t>(bytes_[at_]) != 0xC0) return false;
   if (take_field()) ++at_;

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "config/ring.h"
+#include "gossip/message.h"
 
 // The two hands of the codec: a Writer and a Reader with the same methods, so that one list of fields
 // (`gossip/codec_fields.h`) drives both.
@@ -63,6 +63,7 @@ class Counter {
   void appended(F field, bool present = true) {
     if (present) field();
   }
+  void later(const LaterFields& fields) { count_ += fields.count; }
 
  private:
   std::size_t count_ = 0;
@@ -124,6 +125,7 @@ class Writer {
   void appended(F field, bool present = true) {
     if (present) field();
   }
+  void later(const LaterFields& fields) { out_ += fields.bytes; }
 
  private:
   std::size_t clipped(std::size_t size, std::size_t max) const;
@@ -194,6 +196,7 @@ class Reader {
   void appended(F field, bool /*present*/ = true) {
     if (left_ > 0) field();
   }
+  void later(LaterFields& fields);
 
  private:
   static constexpr std::size_t kFieldsMax = 256;  // of one struct, those of later versions included

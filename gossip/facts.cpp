@@ -41,6 +41,14 @@ NodeRecord urgent_part(NodeRecord record) {
   return record;
 }
 
+// What comes back as it was said even where an older version has handed it on (gossip/codec_fields.h).
+NodeRecord lasting_part(NodeRecord record) {
+  record.health = MysqlHealth::unknown;
+  record.phase = Phase::none;
+  for (EdgeFact& edge : record.edges) edge.state = EdgeState::unknown;
+  return record;
+}
+
 void send(const NodeId& to, Facts facts, std::vector<Outgoing>& out) {
   out.push_back(Outgoing{to, Address{}, Message{Head{}, std::move(facts)}});
 }
@@ -168,7 +176,7 @@ Facts FactTable::push() const {
 bool FactTable::apply(const NodeRecord& record, Time now) {
   if (record.node == self_) {
     // Older versions of this or an earlier life are no news.
-    if (record.version == own_.version && record != own_) saw_clone(record.version);
+    if (record.version == own_.version && lasting_part(record) != lasting_part(own_)) saw_clone(record.version);
     if (record.version > own_.version) saw_clone(record.version);
     return false;
   }

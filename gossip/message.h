@@ -50,6 +50,13 @@ inline bool behind(const HeadMark& a, const HeadMark& b) {
 
 // ---------------------------------------------------------------- facts
 
+// Fields of a newer version, as they came: whoever hands a record on that it does not wholly understand hands on all of it.
+struct LaterFields {
+  std::size_t count = 0;
+  std::string bytes;  // on the wire
+  bool operator==(const LaterFields&) const = default;
+};
+
 enum class MysqlHealth : std::uint8_t {
   unknown = 0,
   up = 1,
@@ -154,6 +161,8 @@ struct NodeRecord {
   // In this epoch, which names another writer, a look at its server that was begun when it was read_only already found it
   // so: `executed` is all that it has written.
   std::uint64_t closed_epoch = 0;
+
+  LaterFields later;
   bool operator==(const NodeRecord&) const = default;
 };
 

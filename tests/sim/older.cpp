@@ -1,6 +1,7 @@
 #include "tests/sim/older.h"
 
-#include <algorithm>
+#include "gossip/codec.h"
+#include "gossip/codec_wire.h"
 
 namespace ringagent::sim {
 namespace {
@@ -8,18 +9,24 @@ namespace {
 constexpr char kFormatToCome =
     99;  // as format 4 is to it, and what is there today cannot be read by today's code either
 
-void drop_appended(NodeRecord& record) {
+// What was appended is there, and it does not know what it says.
+void read(NodeRecord& record) {
+  if (!record.one_writer && record.closed_epoch == 0) return;
+  Writer fields(false);
+  fields(record.one_writer);
+  fields(record.closed_epoch);
+  record.later = {2, fields.take()};
   record.one_writer = false;
   record.closed_epoch = 0;
 }
 
 struct Reading {
   bool operator()(Facts& facts) const {
-    for (NodeRecord& record : facts.records) drop_appended(record);
+    for (NodeRecord& record : facts.records) read(record);
     return true;
   }
   bool operator()(Hello& hello) const {
-    drop_appended(hello.record);
+    read(hello.record);
     return true;
   }
   bool operator()(Canvass& canvass) const {
@@ -47,6 +54,13 @@ struct Reading {
 
 std::optional<Message> read_by_older(Message message) {
   if (!std::visit(Reading{}, message.body)) return std::nullopt;
+  return message;
+}
+
+Message said_by_older(Message message) {
+  if (auto* facts = std::get_if<Facts>(&message.body)) {
+    for (NodeRecord& record : facts->records) record = *decode_record(encode(record));
+  }
   return message;
 }
 

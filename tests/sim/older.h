@@ -14,6 +14,8 @@ namespace ringagent::sim {
 
 // What such an agent makes of a message; nullopt: nothing, it is malformed to it.
 std::optional<Message> read_by_older(Message message);
+// What others read of what it says: records that it hands on are whole.
+Message said_by_older(Message message);
 // Its settings, where those of the new version are these.
 NodeSettings settings_of_older(NodeSettings settings);
 

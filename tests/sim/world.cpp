@@ -256,7 +256,7 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
   // What is sealed for one cluster can be opened by nobody else; what is bound to the name, by all who share it.
   const ClusterId cluster = outgoing.by_name ? ClusterId{} : host.node->cluster_id();
   Packet packet{host.disk.self,   host.disk.boot, host.settings.gossip,
-                outgoing.by_name, outgoing.brief, outgoing.message};
+                outgoing.by_name, outgoing.brief, host.older ? said_by_older(outgoing.message) : outgoing.message};
   const KeyId key = host.keys.primary().id;
   for (int copy = chance(twice) ? 2 : 1; copy > 0; --copy) {
     if (chance(loss)) continue;

@@ -332,6 +332,14 @@ std::string World::wrong_with_ring(bool explain) {
     first = &host;
   }
   if (head->one_writer && head->writer.nil()) return "there is no writer";
+  const auto wants_other = [&](const Host& h) {
+    return h.node && head->find(h.disk.self) != nullptr && h.settings.one_writer != head->one_writer;
+  };
+  const auto wants_this = [&](const Host& h) {
+    return h.node && head->find(h.disk.self) != nullptr && h.settings.one_writer == head->one_writer;
+  };
+  if (std::any_of(hosts_.begin(), hosts_.end(), wants_other) && std::none_of(hosts_.begin(), hosts_.end(), wants_this))
+    return std::string("all ask for writers = \"") + (head->one_writer ? "all" : "one") + "\" and it is not so";
   if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
   for (const Member& member : head->members) {
     std::string wrong = wrong_with_member(*head, member);
@@ -401,9 +409,8 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   // What a server has that is down, or whose agent is gone, or that cannot be let in, may be all that there is of it: nobody's
   // data is replaced before a person has decided.
   const bool unknown = std::any_of(head.members.begin(), head.members.end(), [&](const Member& m) {
-    return m.role != Role::witness &&
-           (!host(m.name).node || !host(m.name).server->listening() || host(m.name).server->hung() ||
-            (!m.in && held_back(head, m)));
+    return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening() ||
+                                       host(m.name).server->hung() || (!m.in && held_back(head, m)));
   });
   const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
   if (told.find("does not answer, and when") != told.npos || told.find("bring it back") != told.npos) return {};

@@ -128,8 +128,8 @@ TEST_CASE("codec: every member of every struct stands in the list of fields") {
   CHECK(listed<ProblemFact>() == members_of<ProblemFact>());
   Counter whole;
   fields(whole, filled_record);
-  CHECK(whole.count() == members_of<NodeRecord>());
-  CHECK(listed<NodeRecord>() == members_of<NodeRecord>() - 2);  // what belongs to one writer stays away where all write
+  CHECK(whole.count() == members_of<NodeRecord>() - 1);         // `later` is as many fields as there are
+  CHECK(listed<NodeRecord>() == members_of<NodeRecord>() - 3);  // what belongs to one writer stays away where all write
   CHECK(listed<LeaseAsk>() == members_of<LeaseAsk>());
   CHECK(listed<LeaseGrant>() == members_of<LeaseGrant>());
   CHECK(listed<DigestEntry>() == members_of<DigestEntry>());
@@ -290,6 +290,29 @@ TEST_CASE("codec: an older agent skips the fields of a newer one") {
   CHECK_FALSE(reader.finish());
   CHECK(old.a == 5);
   CHECK(old.b == "five");
+}
+
+TEST_CASE("codec: an older agent hands the fields of a newer one on") {
+  NodeRecord record = filled<NodeRecord>(3);
+  Writer fields(false);
+  fields(std::uint64_t{7});
+  fields(record.gossip);
+  record.later = {2, fields.take()};
+  const std::string bytes = encode(record);
+  const auto read = decode_record(bytes);
+  REQUIRE(read);
+  CHECK(*read == record);
+  CHECK(encode(*read) == bytes);
+  record.later = {1, std::string(kLaterBytesMax + 1, 7)};
+  record.later.count = record.later.bytes.size();  // small numbers, a byte each
+  CHECK_FALSE(decode_record(encode(record)));      // a struct of so many fields is none
+  record.later = {1, ""};
+  Writer text(false);
+  text.text(std::string(kLaterBytesMax, 'x'), kLaterBytesMax);
+  record.later.bytes = text.take();
+  const auto without = decode_record(encode(record));
+  REQUIRE(without);
+  CHECK(without->later == LaterFields{});  // too long to be handed on
 }
 
 TEST_CASE("codec: a newer agent keeps the defaults of fields that an older one did not send") {

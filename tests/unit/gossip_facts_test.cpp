@@ -166,6 +166,17 @@ TEST_CASE("facts: a version of my record that I did not make shows that somebody
     facts.apply(facts.own(), 2s);
     CHECK_FALSE(facts.cloned());
   }
+  SUBCASE("what an older version does not know when it hands my record on") {
+    NodeRecord newer = saying("mine, newer");
+    newer.health = MysqlHealth::up;
+    newer.phase = Phase::copying;
+    facts.publish(newer, 2s);
+    NodeRecord handed_on = facts.own();
+    handed_on.health = MysqlHealth::unknown;
+    handed_on.phase = Phase::none;
+    facts.apply(handed_on, 2s);
+    CHECK_FALSE(facts.cloned());
+  }
   SUBCASE("a later boot") {
     facts.apply(record_of(0, {4, 1}, "clone"), 2s);
     CHECK(facts.cloned() == Stamp{4, 1});

@@ -72,6 +72,7 @@ class Filler {
   void appended(F field, bool /*present*/ = true) {
     field();
   }
+  void later(LaterFields& /*of nobody*/) {}
 
  private:
   std::string word(std::size_t bytes_max) {

@@ -71,6 +71,7 @@ class Stuffer {
   void appended(F field, bool present = true) {
     if (present) field();
   }
+  void later(const LaterFields& /*of nobody*/) {}
 
  private:
   bool chosen() { return place_++ == victim_; }
