@@ -151,7 +151,7 @@ class Node::Impl {
   void lint();
   void publish();
   void answer_asks();
-  bool heard_afresh(std::vector<const NodeRecord*>& others);
+  bool heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked);
   NodeRecord own_record() const;
   std::vector<ProblemFact> own_problems() const;
   LinkFact link_fact(const Link& link) const;

@@ -104,8 +104,9 @@ void Node::Impl::lifted_read_only() {
 }
 
 // What the others have, asked for after this start was seen: what they have of this server can have come since their last
-// word. True once all that live have answered, or `silence` has passed and a majority of the voters is known.
-bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others) {
+// word. Where an agent is dead, its server is looked at (`looked` keeps what that shows): it may live, and have got more since.
+// True once all have answered, or `silence` has passed and a majority of the voters is known.
+bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked) {
   if (!check_since_) check_since_ = now_, ask_again_ = now_;
   std::size_t voters_known = 0;
   bool all_answered = true;
@@ -114,7 +115,18 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others) {
     const NodeRecord* record = mine ? nullptr : facts_.last_position(member.id);
     if (member.vote && (mine || record != nullptr)) ++voters_known;
     if (record != nullptr) others.push_back(record);
-    if (mine || member.role == Role::witness || swim_.liveness(member.id) == Liveness::dead) continue;
+    if (mine || member.role == Role::witness) continue;
+    if (swim_.liveness(member.id) == Liveness::dead) {
+      Seen& seen = seen_[member.id];
+      look(member.id, kLookUrgent);
+      if (seen.looked_at < *check_since_) all_answered = false;
+      if (seen.looked && record != nullptr) {
+        looked.push_back(*record);
+        looked.back().executed = seen.looked->executed;
+        others.push_back(&looked.back());
+      }
+      continue;
+    }
     // An agent that has not seen its server since its own start knows nothing yet.
     const NodeRecord* newest = facts_.find(member.id);
     if (newest != nullptr && newest->server_id != 0 && seen_[member.id].told_at >= *check_since_) continue;
@@ -132,7 +144,8 @@ void Node::Impl::check_start() {
   if (start_checked_ && (me->in || now_ < recheck_due_)) return;
   if (!chain.confirmed()) return;
   std::vector<const NodeRecord*> others;
-  if (!heard_afresh(others)) return;
+  std::deque<NodeRecord> looked;
+  if (!heard_afresh(others, looked)) return;
   const ServerState& state = *server_.state();
   // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
   // writes may already hide the hole, and may already be known to others: then only the present position is fair, as it
