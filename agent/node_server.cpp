@@ -92,7 +92,8 @@ void Node::Impl::note_start() {
   // A server that runs in a ring before there is one for us: whatever its read_only is, it is not ours.
   const bool before_us = chain.head() == nullptr && running;
   set_marker("read_only", state.read_only && !before_us ? std::to_string(state.started_unix_s) : "");
-  sealed_since_start_ = state.read_only && !before_us;
+  // Nor can an agent that has lost its state tell who wrote before it.
+  sealed_since_start_ = state.read_only && !before_us && !marker.empty();
   log(LogLevel::info, "this MySQL is up: " + state.version.text + ", server_id " + std::to_string(state.server_id));
 }
 
@@ -113,7 +114,8 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
   for (const Member& member : chain.head()->members) {
     const bool mine = member.id == self();
     const NodeRecord* record = mine ? nullptr : facts_.last_position(member.id);
-    if (member.vote && (mine || record != nullptr)) ++voters_known;
+    const bool known = member.role == Role::witness ? facts_.find(member.id) != nullptr : record != nullptr;
+    if (member.vote && (mine || known)) ++voters_known;
     if (record != nullptr) others.push_back(record);
     if (mine || member.role == Role::witness) continue;
     if (swim_.liveness(member.id) == Liveness::dead) {

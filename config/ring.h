@@ -180,7 +180,7 @@ std::optional<Error> validate(const Config& config);
 std::string canonical_bytes(const Config& config);
 Result<Config> parse_config(std::string_view bytes);
 bool of_newer_version(std::string_view bytes);  // in a format that this version does not know yet
-Hash hash_bytes(std::string_view bytes);  // BLAKE2b-256
+Hash hash_bytes(std::string_view bytes);        // BLAKE2b-256
 Hash hash(const Config& config);
 std::string short_hex(const Hash& hash);  // the first 8 hex digits, for people
 
