@@ -103,6 +103,12 @@ bool LocalServer::tick(Time now) {
   return set(MysqlHealth::hung, "no answer to a query for " + std::to_string(ms) + " ms");
 }
 
+void LocalServer::lagged(Duration gap, Time now) {
+  heard_at_ = std::min(heard_at_ + gap, now);
+  applied_at_ = std::min(applied_at_ + gap, now);
+  if (unanswered_since_) unanswered_since_ = std::min(*unanswered_since_ + gap, now);
+}
+
 Time LocalServer::next_due() const {
   if (!unanswered_since_ || health_ == MysqlHealth::down || health_ == MysqlHealth::hung) return Time::max();
   return *unanswered_since_ + hung_after_;

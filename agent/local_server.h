@@ -23,6 +23,8 @@ class LocalServer {
   bool on_gone(const ServerGone& gone, Time now);
   bool on_port(EdgeState port, Time now);  // what our own advertised port says when the socket file is missing
   bool tick(Time now);
+  // This process stood still for `gap` until now: what it did not see in that time says nothing of the server.
+  void lagged(Duration gap, Time now);
 
   void asked(Time now);  // a poll was sent
   bool poll_open() const { return poll_open_; }

@@ -492,6 +492,7 @@ void Node::Impl::handle(const PortAnswered& answered) {
 
 void Node::Impl::handle(const LoopLagged& lagged) {
   swim_.loop_lagged(lagged.gap, now_);
+  server_.lagged(lagged.gap, now_);
   chain.unconfirm(now_);
   campaign_.reset();
   if (lagged.gap >= kLongPause) up_since_ = now_;
