@@ -14,7 +14,6 @@
 #include "agent/log.h"
 #include "agent/settings_map.h"
 #include "agent/text.h"
-#include "gossip/chain.h"
 #include "gossip/codec.h"
 #include "gossip/seal_key.h"
 
@@ -99,8 +98,6 @@ Result<void> Daemon::open_store() {
   if (!opened) return tl::unexpected(opened.error());
   store_.emplace(std::move(opened->store));
   DurableState state = std::move(opened->state);
-  if (const auto error = written_by_newer_version(state))
-    return fail("state_dir " + settings_.state_dir + ": " + error->text);
   ++state.boot;
   ++state.seq;
   store_->persist(state);
@@ -169,6 +166,12 @@ void Daemon::start_timers() {
         },
         number);
   }
+  // libuv's own threads begin with the first work that they get, and are not to be the ones who get a signal either.
+  auto* nothing = new uv_work_t{};
+  const auto done = [](uv_work_t* work, int /*status*/) { delete work; };
+  if (uv_queue_work(
+          &loop_, nothing, [](uv_work_t* /*work*/) {}, done) != 0)
+    delete nothing;
   mask_signals(SIG_UNBLOCK);
 }
 

@@ -38,6 +38,7 @@ bool LocalServer::answered(const ServerState& state, Time asked, Time now) {
   state_ = std::move(fresh);
   state_at_ = asked;
   if (new_start) ++starts_seen_;
+  unseen_ = Duration{0};
   const Link* link = state_->link();
   if (link == nullptr) {
     idle_looks_ = 0;
@@ -104,8 +105,7 @@ bool LocalServer::tick(Time now) {
 }
 
 void LocalServer::lagged(Duration gap, Time now) {
-  heard_at_ = std::min(heard_at_ + gap, now);
-  applied_at_ = std::min(applied_at_ + gap, now);
+  unseen_ += gap;
   if (unanswered_since_) unanswered_since_ = std::min(*unanswered_since_ + gap, now);
 }
 
@@ -115,7 +115,7 @@ Time LocalServer::next_due() const {
 }
 
 Duration LocalServer::link_quiet_for(Time now) const {
-  return now > heard_at_ ? now - heard_at_ : Duration{0};
+  return std::max(now - heard_at_ - unseen_, Duration{0});
 }
 
 bool LocalServer::link_lost_by_itself() const {

@@ -23,7 +23,7 @@ class LocalServer {
   bool on_gone(const ServerGone& gone, Time now);
   bool on_port(EdgeState port, Time now);  // what our own advertised port says when the socket file is missing
   bool tick(Time now);
-  // This process stood still for `gap` until now: what it did not see in that time says nothing of the server.
+  // This process stood still for `gap` until now: until the next look, which tells, that time counts against nobody.
   void lagged(Duration gap, Time now);
 
   void asked(Time now);  // a poll was sent
@@ -47,7 +47,7 @@ class LocalServer {
   bool relay_log_ahead() const { return relay_log_ahead_; }  // it holds what is not executed yet
   // The number of looks in a row in which the applier said that it had read everything.
   int idle_looks() const { return idle_looks_; }
-  Time applied_at() const { return applied_at_; }  // when the applier last got on
+  Time applied_at() const { return applied_at_ + unseen_; }  // when the applier last got on
 
   // Names the present start of mysqld; counts up with each that this agent sees.
   std::int64_t started_unix_s() const { return state_ ? state_->started_unix_s : 0; }
@@ -73,6 +73,7 @@ class LocalServer {
   Time applied_at_{0};
   int idle_looks_ = 0;
   bool relay_log_ahead_ = false;
+  Duration unseen_{0};  // how long this process has stood still since the newest answer
   std::uint64_t starts_seen_ = 0;
 };
 

@@ -10,7 +10,6 @@ namespace {
 
 constexpr Duration kHelloPeriod = 500ms;
 constexpr Duration kHelloSoon = 50ms;
-constexpr Duration kHelloFresh = 3s;
 constexpr Duration kFormationRank = 1s;
 constexpr Duration kFoundingLimit = 20s;
 

@@ -105,12 +105,13 @@ void Node::Impl::lifted_read_only() {
 }
 
 // What the others have, asked for after this start was seen: what they have of this server can have come since their last
-// word. Where an agent is dead, its server is looked at (`looked` keeps what that shows): it may live, and have got more since.
-// True once all have answered, or `silence` has passed and a majority of the voters is known.
+// word. Where an agent does not answer, its server is looked at (`looked` keeps what that shows): it may live, and have got
+// more since. True once all have answered, or `silence` has passed, no look is under way and a majority of the voters is known.
 bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked) {
   if (!check_since_) check_since_ = now_, ask_again_ = now_;
   std::size_t voters_known = 0;
   bool all_answered = true;
+  bool looking = false;
   for (const Member& member : chain.head()->members) {
     const bool mine = member.id == self();
     const NodeRecord* record = mine ? nullptr : facts_.last_position(member.id);
@@ -118,17 +119,21 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     if (member.vote && (mine || known)) ++voters_known;
     if (record != nullptr) others.push_back(record);
     if (mine || member.role == Role::witness) continue;
-    if (swim_.liveness(member.id) == Liveness::dead) {
-      Seen& seen = seen_[member.id];
-      look(member.id, kLookUrgent);
-      if (seen.looked_at < *check_since_) all_answered = false;
-      if (seen.looked && record != nullptr) {
-        looked.push_back(*record);
+    const Liveness life = swim_.liveness(member.id);
+    const bool gone = life == Liveness::dead || life == Liveness::left;
+    if (!start_checked_ && (gone || swim_.unanswered_since(member.id, now_))) {
+      const Seen& seen = seen_[member.id];
+      if (seen.looked_at < *check_since_) {
+        look(member.id, kLookUrgent);
+        looking = true;
+      } else if (seen.looked) {
+        looked.push_back(record == nullptr ? NodeRecord{} : *record);
+        looked.back().flavor = static_cast<std::uint8_t>(seen.looked->version.flavor);
         looked.back().executed = seen.looked->executed;
         others.push_back(&looked.back());
       }
-      continue;
     }
+    if (gone) continue;
     // An agent that has not seen its server since its own start knows nothing yet.
     const NodeRecord* newest = facts_.find(member.id);
     if (newest != nullptr && newest->server_id != 0 && seen_[member.id].told_at >= *check_since_) continue;
@@ -136,7 +141,8 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     if (now_ >= ask_again_) send(member.id, AskRecord{});
   }
   if (now_ >= ask_again_) ask_again_ = now_ + kAskAgain;
-  return voters_known >= majority(*chain.head()) && (all_answered || now_ - *check_since_ >= settings.silence);
+  if (looking || voters_known < majority(*chain.head())) return false;
+  return all_answered || now_ - *check_since_ >= settings.silence;
 }
 
 // Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
@@ -190,8 +196,8 @@ bool Node::Impl::member_well(const NodeId& id) const {
          !swim_.unanswered_since(id, now_).has_value();
 }
 
-// The newest word about the wanted upstream: its own record, or, if only its agent is gone, what a login there showed.
-// What is known of my wanted upstream, if it can be followed. Where its agent is silent: `looked`, filled from a login.
+// The newest word about the wanted upstream, if it can be followed: its own record, or, if only its agent is gone, `looked`,
+// which is filled with what a login there showed.
 const NodeRecord* Node::Impl::wanted_source(NodeRecord& looked) const {
   const auto up = upstream(*chain.head(), self());
   if (!up) return nullptr;

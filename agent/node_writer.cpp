@@ -48,7 +48,7 @@ void Node::Impl::keep_lease() {
   }
   // Somebody began to vote on what follows this config and did not finish; until it is decided nobody grants anything.
   const bool stuck = denied_since_ && now_ - *denied_since_ > lease_.length() / 2;
-  if (!stuck || chain.proposing() || chain.promised_forced()) return;
+  if (!stuck || chain.proposing() || chain.promised_forced() || chain.outdated()) return;
   denied_since_ = now_;
   Config next = next_epoch(head);
   next.reason = "a vote that was begun is finished, so that " + settings.name + " keeps its lease as the writer";

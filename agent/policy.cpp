@@ -494,11 +494,11 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   if (member == nullptr || p == nullptr) return "there is no such member";
   if (id == view.self) return "that is my own name";
   if (p->silent_for < view.silence) return member->name + " itself answers: is the other one a copy of its machine?";
-  // The word of a former life may still be about when the next one has just been taken in.
+  // The hello of a former life may still count when the next one has just been taken in.
   const auto& since = member->in ? view.in_for : view.out_for;
   const auto known_for = since.find(id);
-  if (known_for != since.end() && known_for->second < view.silence)
-    return member->name + " was taken in or out less than `silence` ago: it may still answer itself";
+  if (known_for != since.end() && known_for->second < std::max(view.silence, kHelloFresh))
+    return member->name + " itself may still answer: it has been known as it is for a moment only";
   const Candidate& c = applicant.candidate;
   if (c.role != member->role)
     return "its role is " + std::string(to_string(c.role)) + ", the member's " + to_string(member->role);

@@ -547,7 +547,8 @@ Result<Config> parse_config(std::string_view bytes) {
   Reader r(bytes);
   const std::uint64_t format = r.number(1);
   if (format != kFormat && format != kFormatOneWriter)
-    return fail("a ring config of format " + std::to_string(format) + ", and this version reads 3 and 4");
+    return fail("a ring config of format " + std::to_string(format) + ", and this version reads " +
+                std::to_string(kFormat) + " and " + std::to_string(kFormatOneWriter));
   Config config;
   r.raw(config.cluster_id.bytes);
   config.cluster = r.text(kNameBytesMax);

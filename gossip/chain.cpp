@@ -14,6 +14,7 @@ constexpr Duration kFinishPerRank = 500ms;
 constexpr Duration kBackoffMin = 50ms;
 constexpr Duration kBackoffMax = 2s;
 constexpr Duration kPullAgain = 200ms;
+constexpr Duration kPullOutdated = 5s;  // most likely it could not be read again
 constexpr Duration kConfirmAgain = 200ms;
 
 Instance instance_of(const Config& head, const Hash& hash) {
@@ -40,12 +41,6 @@ NodeId formation_acceptor(std::string_view cluster, std::string_view name) {
   NodeId id;
   std::copy_n(hash.begin(), id.bytes.size(), id.bytes.begin());
   return id;
-}
-
-std::optional<Error> written_by_newer_version(const DurableState& state) {
-  if (state.chain.empty() || !of_newer_version(state.chain.back())) return std::nullopt;
-  return Error{"a newer version of ringagent has written it (" + parse_config(state.chain.back()).error().text +
-               "): start that one, or take the change back on all nodes before this node is downgraded"};
 }
 
 Chain::Chain(DurableState state, ChainSettings settings, std::uint64_t seed)
@@ -612,7 +607,7 @@ void Chain::on_head(const NodeId& from, const HeadMark& head, Time now, ChainOut
     return;
   }
   if (!behind(head_id_, head) || now < pull_due_) return;
-  pull_due_ = now + kPullAgain;
+  pull_due_ = now + (outdated_ ? kPullOutdated : kPullAgain);
   Outgoing outgoing;
   outgoing.to = from;
   outgoing.message.body = Pull{head_id_};
@@ -683,9 +678,9 @@ void Chain::tick(Time now, ChainOut& out) {
   const AcceptorState own = acceptor_state(voted);
   if (!accepted_since_ && head_ && own.accepted.round != 0) accepted_since_ = now;  // after a restart
   if (now < finish_due()) return;
-  auto value = parse_config(own.value);
-  if (own.accepted.round == 0 || !value) return;
   accepted_since_ = now;
+  auto value = parse_config(own.value);
+  if (!value) return;  // only a newer version can finish it
   proposal_ = Proposal{};
   proposal_->next = std::move(*value);
   if (head_ && voted == forced_instance()) proposal_->survivors = survivors_of(proposal_->next);

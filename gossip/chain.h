@@ -44,9 +44,6 @@ inline constexpr const char* kLost = "lost";
 // Whose agreement made this forced config: all that were not lost with it.
 std::vector<NodeId> survivors_of(const Config& forced);
 
-// What a newer version has written cannot be gone on with.
-std::optional<Error> written_by_newer_version(const DurableState& state);
-
 class Chain {
  public:
   Chain(DurableState state, ChainSettings settings, std::uint64_t seed);

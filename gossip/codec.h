@@ -13,7 +13,8 @@
 // number. `gossip/codec_fields.h` lists the fields once; writer and reader both walk that list, so they
 // cannot disagree.
 //
-// Two versions side by side: a reader accepts longer arrays and skips what it does not know. A shorter array
+// Two versions side by side: a reader accepts longer arrays and skips what it does not know (of a record it
+// hands it on: LaterFields). A shorter array
 // is an error, except for fields that the list marks with `appended` (they came later and keep their
 // defaults). A number beyond the last known enumerator becomes the fallback named in the list, or an error
 // where none is safe.
@@ -36,7 +37,7 @@ namespace ringagent {
 inline constexpr std::size_t kConfigBytesMax = 1024 * 1024;       // canonical bytes of one Config
 inline constexpr std::size_t kStateBytesMax = 160 * 1024 * 1024;  // kChainKept of those, and the rest
 inline constexpr std::size_t kMarkerBytesMax = 64 * 1024;         // one value
-inline constexpr std::size_t kLaterBytesMax = 4096;               // of fields that a newer version has appended
+inline constexpr std::size_t kLaterBytesMax = 128 * 1024;         // of fields that a newer version has appended
 inline constexpr std::size_t kNestingMax = 16;                    // within fields that are skipped unread
 
 std::string encode(const Message& message);

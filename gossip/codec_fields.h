@@ -105,7 +105,7 @@ void fields(A& a, T& x) {
         a(x.one_writer);
         a(x.closed_epoch);
       },
-      x.one_writer || x.closed_epoch != 0);
+      x.one_writer || x.closed_epoch != 0 || x.later.count != 0);
   a.later(x.later);
 }
 

@@ -260,6 +260,10 @@ Result<StoreOpened> Store::open(const std::string& directory, const NodeId& fres
   std::array<Found, 2> found = {read_slot(store.path(0)), read_slot(store.path(1))};
   auto state = store.choose(found, fresh);
   if (!state) return tl::unexpected(state.error());
+  if (!state->chain.empty() && of_newer_version(state->chain.back()))
+    return fail(directory + ": a newer version of ringagent has written this state (" +
+                parse_config(state->chain.back()).error().text +
+                "): start that one, or take the change back on all nodes before this node is downgraded");
 
   // Both slots anew, the stale one first: at every moment one of them holds, synced, the last state that was
   // answered upon. (The winner may be a write that was never synced; its copy is, before it replaces the

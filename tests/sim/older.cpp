@@ -58,8 +58,19 @@ std::optional<Message> read_by_older(Message message) {
 }
 
 Message said_by_older(Message message) {
-  if (auto* facts = std::get_if<Facts>(&message.body)) {
-    for (NodeRecord& record : facts->records) record = *decode_record(encode(record));
+  auto* facts = std::get_if<Facts>(&message.body);
+  if (facts == nullptr) return message;
+  for (NodeRecord& record : facts->records) {
+    if (record.later.count == 0) continue;
+    // Its own list of fields ends before the appended ones: what is unknown follows directly.
+    NodeRecord known = record;
+    known.later = {};
+    std::string bytes = encode(known);
+    const std::size_t head = 3;  // an array of 16 to 65535 fields
+    const std::size_t count = static_cast<std::uint8_t>(bytes[1]) * 256U + static_cast<std::uint8_t>(bytes[2]) + 2U;
+    bytes[1] = static_cast<char>(count / 256);
+    bytes[2] = static_cast<char>(count % 256);
+    record = *decode_record(bytes.substr(0, head) + bytes.substr(head) + record.later.bytes);
   }
   return message;
 }

@@ -37,6 +37,11 @@ TEST_CASE("local server: what was not seen while the agent stood still does not 
     CHECK(server.tick(19s));  // from then on its time runs
     CHECK(server.health() == MysqlHealth::hung);
   }
+  SUBCASE("it looks again, and nothing has come all the while") {
+    server.lagged(5s, 16s);
+    server.on_poll({16s, running()}, 16s);
+    CHECK(server.link_quiet_for(16s) == 6s);
+  }
   SUBCASE("it does not") {
     CHECK(server.link_quiet_for(16s) == 6s);
     CHECK(server.tick(16s));

@@ -197,6 +197,20 @@ TEST_CASE("store: whichever way the last write was torn, the state before it sta
   }
 }
 
+TEST_CASE("store: what a newer version has written is refused, and left as it is") {
+  const Directory d;
+  {
+    auto store = opened(d);
+    DurableState state = next(store.state, 5);
+    state.chain.back().front() = 99;
+    store.store.persist(state);
+  }
+  const std::string before = contents(d.slot(0)) + contents(d.slot(1));
+  CHECK(fault(d).find("a newer version of ringagent has written this state (a ring config of format 99") !=
+        std::string::npos);
+  CHECK(contents(d.slot(0)) + contents(d.slot(1)) == before);
+}
+
 TEST_CASE("store: the higher sequence wins, and the other slot becomes its copy") {
   Directory d;
   const Life life = live(d);
@@ -356,7 +370,7 @@ TEST_CASE("store: a state that outgrows its slot gets a larger one") {
   {
     StoreOpened store = opened(d);
     big = next(store.state, 1);
-    big.chain.assign(kChainKept, std::string(10'000, 'c'));
+    big.chain.assign(kChainKept, std::string(10'000, '\1'));
     store.store.persist(big);
     CHECK(fs::file_size(d.slot(1)) > 1'280'000);
     CHECK(fs::file_size(d.slot(0)) == kSlotBytesMin);
