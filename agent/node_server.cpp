@@ -121,7 +121,8 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     if (mine || member.role == Role::witness) continue;
     const Liveness life = swim_.liveness(member.id);
     const bool gone = life == Liveness::dead || life == Liveness::left;
-    if (!start_checked_ && (gone || swim_.unanswered_since(member.id, now_))) {
+    const bool mute = now_ - *check_since_ >= settings.silence / 2 && swim_.unanswered_since(member.id, now_);
+    if (!start_checked_ && (gone || mute)) {
       const Seen& seen = seen_[member.id];
       if (seen.looked_at < *check_since_) {
         look(member.id, kLookUrgent);
