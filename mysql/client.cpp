@@ -5,6 +5,7 @@
 #include <mysql.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <optional>
+#include <string>
 
 #if !defined(LIBMARIADB) && !defined(MARIADB_BASE_VERSION)
 #define RINGAGENT_ORACLE_CLIENT 1
@@ -40,6 +43,25 @@ int errno_in(std::string_view text) {
   std::from_chars(text.data() + open + 1, text.data() + text.size(), value);
   return value;
 }
+
+#ifndef RINGAGENT_ORACLE_CLIENT
+// Connector/C, non-blocking, closes the descriptor of a Unix socket that cannot be connected to twice (seen with 10.11.19),
+// and the second time it is whatever another thread has just opened. So nobody asks it before somebody listens there.
+std::optional<SqlError> why_not_connected(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return std::nullopt;  // the library says so itself, before it opens anything
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const bool connected = fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const int code = errno;
+  if (fd >= 0) ::close(fd);
+  if (connected) return std::nullopt;
+  const std::string text = "Can't connect to local server through socket '" + path + "' (" + std::to_string(code) + ")";
+  return SqlError{classify(CR_CONNECTION_ERROR, text, true), CR_CONNECTION_ERROR, text};
+}
+#endif
 
 }  // namespace
 
@@ -278,6 +300,11 @@ SqlError Client::Impl::failure(bool connecting) {
 
 SqlResult<void> Client::Impl::connect(const ConnectSettings& settings, Duration deadline) {
   deadline_ = Clock::now() + deadline;
+#ifndef RINGAGENT_ORACLE_CLIENT
+  if (!settings.socket.empty()) {
+    if (auto error = why_not_connected(settings.socket)) return tl::unexpected<SqlError>(std::move(*error));
+  }
+#endif
   tls_ = settings.tls != TlsMode::off;
   set_options(settings);
   // Within a TLS handshake and the log-in after it Connector/C waits for this long at each read, for ever without it,
