@@ -1,9 +1,11 @@
 #include <doctest/doctest.h>
 #include <netinet/in.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -85,6 +87,32 @@ TEST_CASE("mysql/client: a socket file that is not there proves nothing, one wit
   ::unlink(settings.socket.c_str());
   REQUIRE(!client);
   CHECK(client.error().kind == SqlErrorKind::refused);
+}
+
+TEST_CASE("mysql/client: a socket that refuses costs nobody else a descriptor") {
+  const auto path = temporary_path("ringagent-refuses-");
+  sockaddr_un where{};
+  where.sun_family = AF_UNIX;
+  std::strncpy(where.sun_path, path.c_str(), sizeof where.sun_path - 1);
+  const int bound = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  REQUIRE(::bind(bound, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0);
+  std::atomic<bool> over{false};
+  std::size_t lost = 0;
+  std::thread other([&] {  // takes the lowest free number all the time
+    while (!over) {
+      const int fd = ::eventfd(0, EFD_CLOEXEC);
+      std::this_thread::yield();
+      if (::close(fd) != 0) ++lost;
+    }
+  });
+  ConnectSettings settings;
+  settings.socket = path;
+  for (int i = 0; i < 2000; ++i) CHECK_FALSE(Client::connect(settings, 1s));
+  over = true;
+  other.join();
+  ::close(bound);
+  ::unlink(path.c_str());
+  CHECK(lost == 0);
 }
 
 TEST_CASE("mysql/client: a server that accepts and says nothing costs the deadline and no more") {
