@@ -220,7 +220,7 @@ TEST_CASE("mysql/worker: the queue is bounded") {
   WorkerSettings settings;
   settings.local = settings.remote = over_tcp(mute.address());
   settings.jobs_max = 3;
-  Worker worker(settings, [](Answer) {});
+  Worker worker(settings, [](const Answer& /*answer*/) {});
   int taken = 0;
   for (std::uint64_t i = 0; i < 10; ++i) taken += worker.submit(LookJob{i, mute.address(), 30s}) ? 1 : 0;
   CHECK(taken >= 3);
