@@ -192,17 +192,26 @@ void Reader::operator()(bool& value) {
   if (ok()) value = tag == 0xC3;
 }
 
+namespace {
+
+// Two's complement of 8 bits.
+std::int64_t of_one_byte(std::uint64_t byte) {
+  return static_cast<std::int64_t>(byte) - (byte >= 0x80 ? 0x100 : 0);
+}
+
+}  // namespace
+
 void Reader::operator()(std::int64_t& value) {
   if (!take_field()) return;
   const std::uint8_t tag = byte();
   if (tag <= 0x7F || tag >= 0xE0) {
-    value = static_cast<std::int8_t>(tag);
+    value = of_one_byte(tag);
   } else if (tag >= 0xCC && tag <= 0xCF) {
     const std::uint64_t n = big_endian(std::size_t{1} << (tag - 0xCCU));
     if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) fail_with("number too large");
     value = static_cast<std::int64_t>(n);
   } else if (tag == 0xD0) {
-    value = static_cast<std::int8_t>(big_endian(1));
+    value = of_one_byte(big_endian(1));
   } else if (tag == 0xD1) {
     value = static_cast<std::int16_t>(big_endian(2));
   } else if (tag == 0xD2) {
