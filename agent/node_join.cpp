@@ -11,6 +11,7 @@ namespace {
 constexpr Duration kHelloPeriod = 500ms;
 constexpr Duration kHelloSoon = 50ms;
 constexpr Duration kFormationRank = 1s;
+constexpr Duration kHelloFresh = 3s;
 constexpr Duration kFoundingLimit = 20s;
 
 }  // namespace

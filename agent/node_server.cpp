@@ -134,7 +134,7 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
         others.push_back(&looked.back());
       }
     }
-    if (gone) continue;
+    if (life == Liveness::dead) continue;  // one that was stopped in order may be back within `silence`
     // An agent that has not seen its server since its own start knows nothing yet.
     const NodeRecord* newest = facts_.find(member.id);
     if (newest != nullptr && newest->server_id != 0 && seen_[member.id].told_at >= *check_since_) continue;

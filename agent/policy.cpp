@@ -497,7 +497,7 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   // The hello of a former life may still count when the next one has just been taken in.
   const auto& since = member->in ? view.in_for : view.out_for;
   const auto known_for = since.find(id);
-  if (known_for != since.end() && known_for->second < std::max(view.silence, kHelloFresh))
+  if (known_for != since.end() && known_for->second < view.silence)
     return member->name + " itself may still answer: it has been known as it is for a moment only";
   const Candidate& c = applicant.candidate;
   if (c.role != member->role)

@@ -70,9 +70,6 @@ struct View {
   bool writers_agree = false;  // so do those of all whose agents answer
 };
 
-// An agent without a ring counts as there for so long after its last hello.
-inline constexpr Duration kHelloFresh = 3s;
-
 // What should be decided next, and why; or when to look again.
 struct Wish {
   std::vector<CanvassItem> items;  // empty: nothing is wished

@@ -467,9 +467,9 @@ TEST_CASE("a member without its memory keeps its place, if it is that member and
   CHECK(wished(scene) == "nothing");
   scene.silent(3, 2500ms);
   scene.peer(3).port = EdgeState::ok;               // its server runs on
-  scene.view.in_for[id_of(3)] = kHelloFresh - 1ms;  // the word of its former life may still be about
+  scene.view.in_for[id_of(3)] = scene.view.silence - 1ms;  // the word of its former life may still be about
   CHECK_FALSE(impostor(scene.view, id_of(3), hello).empty());
-  scene.view.in_for[id_of(3)] = kHelloFresh;
+  scene.view.in_for[id_of(3)] = scene.view.silence;
   CHECK(impostor(scene.view, id_of(3), hello).empty());
   CHECK(wished(scene) == "db3 replaced");
   CHECK(opinion(scene, 3, Evidence::replaced) == Opinion::concur);
