@@ -13,9 +13,8 @@
 // number. `gossip/codec_fields.h` lists the fields once; writer and reader both walk that list, so they
 // cannot disagree.
 //
-// Two versions side by side: a reader accepts longer arrays and skips what it does not know (of a record it
-// hands it on: LaterFields). A shorter array
-// is an error, except for fields that the list marks with `appended` (they came later and keep their
+// Two versions side by side: a reader accepts longer arrays and skips what it does not know; of a
+// record it hands that on (LaterFields). A shorter array is an error, except for fields that the list marks with `appended` (they came later and keep their
 // defaults). A number beyond the last known enumerator becomes the fallback named in the list, or an error
 // where none is safe.
 //

@@ -6,8 +6,8 @@
 namespace ringagent::sim {
 namespace {
 
-constexpr char kFormatToCome =
-    99;  // as format 4 is to it, and what is there today cannot be read by today's code either
+// As format 4 is to it: what today's code cannot read either.
+constexpr char kFormatToCome = 99;
 
 // What was appended is there, and it does not know what it says.
 void read(NodeRecord& record) {
@@ -65,12 +65,11 @@ Message said_by_older(Message message) {
     // Its own list of fields ends before the appended ones: what is unknown follows directly.
     NodeRecord known = record;
     known.later = {};
-    std::string bytes = encode(known);
-    const std::size_t head = 3;  // an array of 16 to 65535 fields
+    std::string bytes = encode(known);  // begins with 0xDC and two bytes of count: an array of 16 to 65535 fields
     const std::size_t count = static_cast<std::uint8_t>(bytes[1]) * 256U + static_cast<std::uint8_t>(bytes[2]) + 2U;
     bytes[1] = static_cast<char>(count / 256);
     bytes[2] = static_cast<char>(count % 256);
-    record = *decode_record(bytes.substr(0, head) + bytes.substr(head) + record.later.bytes);
+    record = *decode_record(bytes + record.later.bytes);
   }
   return message;
 }

@@ -332,13 +332,12 @@ std::string World::wrong_with_ring(bool explain) {
     first = &host;
   }
   if (head->one_writer && head->writer.nil()) return "there is no writer";
-  const auto wants_other = [&](const Host& h) {
-    return h.node && head->find(h.disk.self) != nullptr && h.settings.one_writer != head->one_writer;
+  const auto anybody_asks_for = [&](bool one_writer) {
+    return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) {
+      return h.node && head->find(h.disk.self) != nullptr && h.settings.one_writer == one_writer;
+    });
   };
-  const auto wants_this = [&](const Host& h) {
-    return h.node && head->find(h.disk.self) != nullptr && h.settings.one_writer == head->one_writer;
-  };
-  if (std::any_of(hosts_.begin(), hosts_.end(), wants_other) && std::none_of(hosts_.begin(), hosts_.end(), wants_this))
+  if (anybody_asks_for(!head->one_writer) && !anybody_asks_for(head->one_writer))
     return std::string("all ask for writers = \"") + (head->one_writer ? "all" : "one") + "\" and it is not so";
   if (!head->wanted_order.empty()) return "the order is not yet the one that was asked for";
   for (const Member& member : head->members) {

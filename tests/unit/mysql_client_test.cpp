@@ -59,6 +59,22 @@ std::string temporary_path(const char* name) {
   return (std::filesystem::temp_directory_path() / (std::string(name) + std::to_string(::getpid()))).string();
 }
 
+// A socket file that nobody listens behind.
+struct LeftBehind {
+  LeftBehind() {
+    sockaddr_un where{};
+    where.sun_family = AF_UNIX;
+    std::strncpy(where.sun_path, path.c_str(), sizeof where.sun_path - 1);
+    REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0);
+  }
+  ~LeftBehind() {
+    ::close(fd);
+    ::unlink(path.c_str());
+  }
+  const std::string path = temporary_path("ringagent-left-behind-");
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+};
+
 }  // namespace
 
 TEST_CASE("mysql/client: a closed port is refused, at once") {
@@ -76,26 +92,15 @@ TEST_CASE("mysql/client: a socket file that is not there proves nothing, one wit
   REQUIRE(!client);
   CHECK(client.error().kind == SqlErrorKind::missing);
 
-  settings.socket = temporary_path("ringagent-left-behind-");
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  std::strncpy(where.sun_path, settings.socket.c_str(), sizeof where.sun_path - 1);
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0);
+  const LeftBehind left_behind;
+  settings.socket = left_behind.path;
   client = Client::connect(settings, 1s);
-  ::close(fd);
-  ::unlink(settings.socket.c_str());
   REQUIRE(!client);
   CHECK(client.error().kind == SqlErrorKind::refused);
 }
 
 TEST_CASE("mysql/client: a socket that refuses costs nobody else a descriptor") {
-  const auto path = temporary_path("ringagent-refuses-");
-  sockaddr_un where{};
-  where.sun_family = AF_UNIX;
-  std::strncpy(where.sun_path, path.c_str(), sizeof where.sun_path - 1);
-  const int bound = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  REQUIRE(::bind(bound, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0);
+  const LeftBehind left_behind;
   std::atomic<bool> over{false};
   std::size_t lost = 0;
   std::thread other([&] {  // takes the lowest free number all the time
@@ -106,12 +111,10 @@ TEST_CASE("mysql/client: a socket that refuses costs nobody else a descriptor") 
     }
   });
   ConnectSettings settings;
-  settings.socket = path;
+  settings.socket = left_behind.path;
   for (int i = 0; i < 2000; ++i) CHECK_FALSE(Client::connect(settings, 1s));
   over = true;
   other.join();
-  ::close(bound);
-  ::unlink(path.c_str());
   CHECK(lost == 0);
 }
 
