@@ -70,6 +70,7 @@ class Worker::Session {
     client_.reset();
     watch_.reset();
   }
+  void drop_after(const SqlError& error);
   SqlResult<void> connected(Duration deadline);
   SqlResult<ServerState> poll(const PollJob& job, const Budget& budget);
   SqlResult<void> ask(Client& client, const Dialect& dialect, const std::vector<Query>& queries, const Budget& budget,
@@ -106,6 +107,11 @@ SqlResult<void> Worker::Session::connected(Duration deadline) {
   watch_->pid = client_->peer_pid();
   watch_->pidfd = pidfd_open(watch_->pid);
   return {};
+}
+
+// Privileges are those of the moment of the login: what was granted since counts for a new session only.
+void Worker::Session::drop_after(const SqlError& error) {
+  if (error.kind == SqlErrorKind::denied || !client_ || !client_->usable()) drop();
 }
 
 SqlResult<void> Worker::Session::ask(Client& client, const Dialect& dialect, const std::vector<Query>& queries,
@@ -152,8 +158,8 @@ Answer Worker::Session::work(const PollJob& job) {
   PollAnswer answer{job.ticket, poll(job, budget), {}, nullptr};
   if (answer.result)
     answer.watch = watch_;
-  else if (!client_ || !client_->usable())
-    drop();
+  else
+    drop_after(answer.result.error());
   answer.took = budget.used();
   return answer;
 }
@@ -162,11 +168,10 @@ Answer Worker::Session::work(const RunJob& job) {
   const Budget budget(job.statement.deadline + kConnectDeadline);
   RunAnswer answer{job.ticket, connected(kConnectDeadline), {}};
   if (answer.result) {
-    if (const auto rows = client_->query(job.statement.sql, job.statement.deadline); !rows)
+    if (const auto rows = client_->query(job.statement.sql, job.statement.deadline); !rows) {
+      drop_after(rows.error());
       answer.result = tl::unexpected<SqlError>(rows.error());
-    // Privileges are those of the moment of the login: what was granted since counts for a new session only.
-    const bool denied = !answer.result && answer.result.error().kind == SqlErrorKind::denied;
-    if (denied || !client_->usable()) drop();
+    }
   }
   answer.took = budget.used();
   return answer;

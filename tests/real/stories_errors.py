@@ -55,6 +55,21 @@ def the_agent_has_a_wrong_password(ring):
 
 
 @story(ERRORS)
+def the_agents_account_has_no_privileges_yet(ring):
+    """The agent logs in between CREATE USER and GRANT, as on a server that is just being set up: what it was granted later
+    counts at once, though a server keeps for a session what held at its login."""
+    node, mark = ring.node(2), ring.mark()
+    without_binlog(node, f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {AGENT}@localhost")
+    kill_sessions(node, AGENT)
+    for at in (1, 2):
+        ring.await_problem(at, "privilege", code="mysql_denied", about="db2")
+    grants = [sql for sql in ring.lab.flavor.accounts(ring.lab.passwords) if sql.startswith("GRANT") and f" TO {AGENT}@" in sql]
+    without_binlog(node, *grants)
+    ring.whole()
+    ring.expect_nothing(mark)
+
+
+@story(ERRORS)
 def the_replication_account_has_a_wrong_password(ring):
     """A source refuses the replication account (1045): the source is alive, so nothing is changed; named, and the link
     goes on by itself when the account is right again."""
