@@ -2,6 +2,7 @@
 #include <fstream>
 #include <limits>
 
+#include "config/ring.h"
 #include "fuzz.h"
 #include "gossip/big_endian.h"
 #include "gossip/codec.h"
@@ -35,7 +36,7 @@ DurableState good_state() {
   DurableState state;
   state.self.bytes.fill(7);
   state.seq = 5;
-  state.chain = {"a config"};
+  state.chain = {canonical_bytes(Config{})};
   return state;
 }
 
@@ -90,6 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   demand(state == good || (checksummed && decoded && state == *decoded), "a node starts with what a slot held");
   demand(!mirrored || state.seq >= good.seq, "the higher sequence wins");
+  demand(state.chain.empty() || !of_newer_version(state.chain.back()), "nobody goes on with a config that he cannot read");
   demand_restart(state);
   return 0;
 }
