@@ -10,6 +10,7 @@ namespace {
 constexpr Duration kLongPause = 2s;  // after that, what this agent believes of the others is old
 constexpr Duration kIdleTick = 500ms;
 constexpr Duration kLivesTwice = 10s;
+constexpr Duration kAskVotersAgain = 500ms;
 
 SwimSettings swim_settings(const NodeSettings& settings) {
   SwimSettings out;
@@ -281,10 +282,23 @@ bool Node::Impl::counts_as_reachable(const NodeId& id) const {
   return !unanswered || now_ - *unanswered < 2 * settings.silence;
 }
 
+// One voter does not answer: perhaps nobody does, and of those who are no neighbours it would be known late.
+void Node::Impl::ask_voters(const std::vector<NodeId>& all) {
+  const auto is_there = [this](const NodeId& id) {
+    return swim_.liveness(id) == Liveness::alive || swim_.liveness(id) == Liveness::suspect;
+  };
+  if (std::none_of(all.begin(), all.end(),
+                   [&](const NodeId& id) { return is_there(id) && swim_.unanswered_since(id, now_); }))
+    return;
+  for (const NodeId& id : all)
+    if (is_there(id) && !swim_.unanswered_since(id, now_)) swim_.probe_now(id, now_, fx_->send, kAskVotersAgain);
+}
+
 // A node that loses the majority acts on nothing new until the majority has confirmed what it knows.
 void Node::Impl::watch_quorum() {
   const Config& head = *chain.head();
   const std::vector<NodeId> all = voters(head);
+  ask_voters(all);
   const auto reachable = static_cast<std::size_t>(
       std::count_if(all.begin(), all.end(), [this](const NodeId& id) { return counts_as_reachable(id); }));
   const bool held = reachable >= majority(head);

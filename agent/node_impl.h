@@ -58,6 +58,7 @@ class Node::Impl {
   ChainOut chain_out() const;
   void take(ChainOut out);
   void on_adopted(const Config& config);
+  void ask_voters(const std::vector<NodeId>& all);
   void watch_quorum();
   void watch_clones();
   bool counts_as_reachable(const NodeId& id) const;

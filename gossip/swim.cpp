@@ -431,8 +431,8 @@ void Swim::on_ping_req_answer(const NodeId& from, std::uint32_t boot, const Ping
   if (answer.ok) reprieve(*peer);
 }
 
-void Swim::probe_now(const NodeId& id, Time now, Out& out) {
-  if (Peer* peer = find(id); peer && !gone_) send_ping(*peer, now, out);
+void Swim::probe_now(const NodeId& id, Time now, Out& out, Duration gap) {
+  if (Peer* peer = find(id); peer && !gone_) look(*peer, gap, now, out);
 }
 
 void Swim::leave(Out& out) {

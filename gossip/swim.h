@@ -121,9 +121,9 @@ class Swim {
   void on_ping_req_answer(const NodeId& from, std::uint32_t boot, const PingReqAnswer& answer, Time now,
                           std::vector<Outgoing>& out);
 
-  // An extra ping at once (canvass, a broken link). The answer shows in last_answer, its lack in
-  // unanswered_since.
-  void probe_now(const NodeId& id, Time now, std::vector<Outgoing>& out);
+  // An extra ping at once (canvass, a broken link), unless the last one is younger than `gap`. The answer shows in
+  // last_answer, its lack in unanswered_since.
+  void probe_now(const NodeId& id, Time now, std::vector<Outgoing>& out, Duration gap = Duration::zero());
 
   // From now on my packets look different from outside (another key): nobody can open my short envelopes until he has
   // answered a long one.

@@ -91,7 +91,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   demand(state == good || (checksummed && decoded && state == *decoded), "a node starts with what a slot held");
   demand(!mirrored || state.seq >= good.seq, "the higher sequence wins");
-  demand(state.chain.empty() || !of_newer_version(state.chain.back()), "nobody goes on with a config that he cannot read");
+  demand(state.chain.empty() || !of_newer_version(state.chain.back()),
+         "nobody goes on with a config that he cannot read");
   demand_restart(state);
   return 0;
 }
