@@ -57,9 +57,8 @@ std::optional<PlannedStep> leaves_from_outside(const View& view, const Member& m
 
 std::optional<PlannedStep> absence_over(const View& view, const Member& member) {
   if (member.absence != Absence::maintenance || member.absence_ms == 0) return std::nullopt;
-  const auto since = view.absent_for.find(member.id);
-  if (since == view.absent_for.end() || since->second < std::chrono::milliseconds(member.absence_ms))
-    return std::nullopt;
+  const PeerView* p = peer(view, member.id);
+  if (p == nullptr || p->absent_for < std::chrono::milliseconds(member.absence_ms)) return std::nullopt;
   Config next = next_epoch(*view.config);
   end_absence(*next.find(member.id));
   return PlannedStep{{member.id, Evidence::planned}, std::move(next), "the maintenance of " + member.name + " is over"};
@@ -95,8 +94,8 @@ std::size_t missing(const View& view, Duration for_longer_than) {
   std::size_t out = 0;
   for (const Member& member : view.config->members) {
     if (member.role != Role::ring || member.in) continue;
-    const auto since = view.out_for.find(member.id);
-    if (since != view.out_for.end() && since->second >= for_longer_than) ++out;
+    const PeerView* p = peer(view, member.id);
+    if (p != nullptr && p->unmoved_for >= for_longer_than) ++out;
   }
   return out;
 }

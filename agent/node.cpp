@@ -81,14 +81,45 @@ Effects Node::Impl::step(Event event, Time now) {
   now_ = std::max(now_, now);
   const bool unformed = chain.head() == nullptr;
   by_name_ = unformed;
+  const bool only_gossip = changes_nothing(event);
   std::visit([this](const auto& e) { handle(e); }, event);
   const std::size_t answers = fx.send.size();  // to a packet that may have been bound to the name only
   for (Outgoing& outgoing : fx.send) outgoing.by_name = by_name_;
-  if (!leaving_) settle_step();
+  if (only_gossip)
+    gossip_step();
+  else if (!leaving_)
+    settle_step();
   for (std::size_t i = answers; i < fx.send.size(); ++i) fx.send[i].by_name = unformed;
   finish_sends();
   fx_ = nullptr;
   return fx;
+}
+
+// Most events are the ticks for pings and polls, and pings and their answers. While everybody answers and nothing else is
+// due, no decision can follow from them.
+bool Node::Impl::changes_nothing(const Event& event) const {
+  if (leaving_ || chain.head() == nullptr || now_ >= settled_until_ || !swim_.at_ease(now_)) return false;
+  if (std::holds_alternative<Tick>(event)) return true;
+  const auto* packet = std::get_if<Packet>(&event);
+  return packet != nullptr && says_nothing_new(*packet);
+}
+
+bool Node::Impl::says_nothing_new(const Packet& packet) const {
+  const auto lives = lives_.find(packet.from);
+  if (packet.by_name || lives == lives_.end() || lives->second.boot != packet.boot || lives->second.older_heard ||
+      !canvasses_.empty() || !lost_watch_.empty() || packet.message.head != HeadMark(chain.head_id()))
+    return false;
+  if (const auto* ping = std::get_if<Ping>(&packet.message.body))
+    return ping->rumours.empty() && ping->facts_checksum == facts_.checksum();
+  const auto* ack = std::get_if<Ack>(&packet.message.body);
+  return ack != nullptr && ack->rumours.empty() && (ack->ask == 0 || ack->facts_checksum == facts_.checksum());
+}
+
+void Node::Impl::gossip_step() {
+  swim_.carry(facts_.checksum());
+  swim_.tick(now_, fx_->send);
+  facts_.tick(now_, fx_->send);
+  poll_if_due();
 }
 
 void Node::Impl::settle_step() {
@@ -141,6 +172,10 @@ void Node::Impl::settle_step() {
     run_repair();
   }
   poll_if_due();
+  settled_until_ = std::min({now_ + kIdleTick, chain.next_due(), server_.next_due(), repair_.next_due(now_),
+                             lease_.next_due(now_), ring_due_});
+  if (!key_commands_.empty() || !key_news_due_.empty()) settled_until_ = std::min(settled_until_, keys_due_);
+  if (chain.head() == nullptr) settled_until_ = std::min(settled_until_, hello_due_);
 }
 
 // Sends leave with the head as it is after the step, which is durable by then.
@@ -220,15 +255,18 @@ void Node::Impl::on_adopted(const Config& config) {
         (up && *up == member.id) || std::find(followers.begin(), followers.end(), member.id) != followers.end();
     peers.push_back({member.id, neighbour});
     if (neighbour) neighbours.push_back(member.id);
-    auto& since = member.in ? in_since_ : out_since_;
-    (member.in ? out_since_ : in_since_).erase(member.id);
-    since.emplace(member.id, now_);
-    Absent& absent = absent_since_[member.id];
-    if (absent.absence != member.absence || absent.ms != member.absence_ms)
-      absent = {member.absence, member.absence_ms, now_};
+    const auto [known, fresh] = standing_.try_emplace(member.id);
+    Standing& standing = known->second;
+    if (fresh || standing.in != member.in) standing.in = member.in, standing.since = now_;
+    if (fresh || standing.absence != member.absence || standing.absence_ms != member.absence_ms) {
+      standing.absence = member.absence;
+      standing.absence_ms = member.absence_ms;
+      standing.absent_since = now_;
+    }
     if (member.id == self()) continue;
     seen_[member.id];
   }
+  std::erase_if(standing_, [&](const auto& entry) { return config.find(entry.first) == nullptr; });
   facts_.set_members(ids, neighbours);
   swim_.set_members(peers, now_);
   campaign_.reset();
@@ -515,14 +553,9 @@ void Node::Impl::handle(const LoopLagged& lagged) {
 
 Time Node::Impl::next_due() const {
   if (leaving_) return Time::max();
-  Time due = now_ + kIdleTick;
-  due = std::min({due, chain.next_due(), server_.next_due(), repair_.next_due(now_), lease_.next_due(now_), ring_due_});
-  if (!key_commands_.empty() || !key_news_due_.empty()) due = std::min(due, keys_due_);
+  Time due = settled_until_;
   if (!server_.poll_open() && settings.role != Role::witness) due = std::min(due, poll_due_);
-  if (chain.head() != nullptr)
-    due = std::min({due, swim_.next_due(), facts_.next_due()});
-  else
-    due = std::min(due, hello_due_);
+  if (chain.head() != nullptr) due = std::min({due, swim_.next_due(), facts_.next_due()});
   return std::max(due, now_ + 1ms);
 }
 

@@ -54,6 +54,9 @@ class Node::Impl {
   void handle(const LoopLagged& lagged);
   void handle(const Command& command);
   void handle(const UnknownKey& unknown);
+  bool changes_nothing(const Event& event) const;
+  bool says_nothing_new(const Packet& packet) const;
+  void gossip_step();
   void settle_step();  // what follows from whatever the event changed
   ChainOut chain_out() const;
   void take(ChainOut out);
@@ -259,20 +262,21 @@ class Node::Impl {
   Effects* fx_ = nullptr;
   Time now_{0};
   bool by_name_ = false;
+  Time settled_until_{0};  // before that nothing follows from time alone but gossip and the next poll
 
   Time up_since_{0};  // since the start, or the last long pause
   std::map<NodeId, Seen> seen_;
   std::map<NodeId, Lives> lives_;
   void note_life(const Packet& packet);
   bool lives_twice(const NodeId& id) const;
-  std::map<NodeId, Time> in_since_;
-  std::map<NodeId, Time> out_since_;
-  struct Absent {
-    Absence absence = Absence::none;
-    std::uint64_t ms = 0;
+  struct Standing {  // of a member in the config, and since when as far as this agent knows
+    bool in = false;
     Time since{0};
+    Absence absence = Absence::none;
+    std::uint64_t absence_ms = 0;
+    Time absent_since{0};
   };
-  std::map<NodeId, Absent> absent_since_;
+  std::map<NodeId, Standing> standing_;
   std::optional<Time> rerouted_at_;
   bool quorum_ = false;
   std::optional<Time> quorum_lost_since_;

@@ -53,9 +53,6 @@ View Node::Impl::view() const {
   v.link = link_says();
   v.link_quiet_for = server_.link_quiet_for(now_);
   add_applicants(v);
-  for (const auto& [id, since] : in_since_) v.in_for[id] = now_ - since;
-  for (const auto& [id, since] : out_since_) v.out_for[id] = now_ - since;
-  for (const auto& [id, absent] : absent_since_) v.absent_for[id] = now_ - absent.since;
   v.rerouted_for = rerouted_at_ ? now_ - *rerouted_at_ : kAges;
   v.bypass_stuck = settings.bypass_stuck;
   v.one_writer = settings.one_writer;
@@ -64,6 +61,9 @@ View Node::Impl::view() const {
     if (server_.link() != nullptr && server_.link()->source == member.mysql) v.link_source = member.id;
     PeerView p;
     p.record = facts_.find(member.id);
+    const Standing& standing = standing_.at(member.id);
+    p.unmoved_for = now_ - standing.since;
+    p.absent_for = now_ - standing.absent_since;
     if (member.id == self()) {
       p.liveness = Liveness::alive;
       if (const auto own = seen_.find(self()); own != seen_.end()) p.health_age = now_ - own->second.health_since;

@@ -99,10 +99,10 @@ NodeView Node::Impl::node_view(const Member& member, Time now) const {
 // "; maintenance (disks) for another 20 s"
 std::string Node::Impl::until_when(const Member& member, const NodeId& id, Time now) const {
   std::string out = "; maintenance" + (member.note.empty() ? std::string() : " (" + member.note + ")");
-  const auto since = absent_since_.find(id);
-  if (member.absence_ms == 0 || since == absent_since_.end())
+  const auto standing = standing_.find(id);
+  if (member.absence_ms == 0 || standing == standing_.end())
     return out + " until `ringagent maintenance " + member.name + " off`";
-  const Duration left = std::chrono::milliseconds(member.absence_ms) - (now - since->second.since);
+  const Duration left = std::chrono::milliseconds(member.absence_ms) - (now - standing->second.absent_since);
   return out + " for another " + seconds(std::max(left, Duration{0}));
 }
 
@@ -174,7 +174,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     const NodeRecord* record = facts_.find(id);
     const Member& member = *head.find(id);
     const bool server = v.role != "witness";
-    const auto out = out_since_.find(id);
+    const auto standing = standing_.find(id);
     if (lives_twice(id))
       add(s, "critical", "cloned", v.name,
           "two agents live under the id of " + v.name + ", one of them at " + lives_.at(id).older_at.str() +
@@ -188,7 +188,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     if (!v.in && (v.role == "ring" || is_copied_onto(member))) {
       std::string text = v.name + " is out: " + (v.reason.empty() ? "not taken in yet" : v.reason);
       if (record != nullptr && !record->health_why.empty() && v.mysql != "up") text += " (" + record->health_why + ")";
-      if (out != out_since_.end()) text += " for " + seconds(now - out->second);
+      if (standing != standing_.end()) text += " for " + seconds(now - standing->second.since);
       if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
       if (v.replay) text += "; what is stranded on it goes out when it comes back, as a person has decided";

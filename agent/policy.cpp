@@ -172,9 +172,9 @@ Wish make_wish(const View& view, Config next, std::vector<CanvassItem> items) {
 // The flap count halves with every hour that a node stays in the ring.
 void forget_old_flaps(const View& view, Config& next) {
   for (Member& member : next.members) {
-    const auto in = view.in_for.find(member.id);
-    if (!member.in || in == view.in_for.end()) continue;
-    for (auto hours = in->second / 3600s; hours > 0 && member.flaps > 0; --hours) member.flaps /= 2;
+    const PeerView* p = peer(view, member.id);
+    if (!member.in || p == nullptr) continue;
+    for (auto hours = p->unmoved_for / 3600s; hours > 0 && member.flaps > 0; --hours) member.flaps /= 2;
   }
 }
 
@@ -450,8 +450,7 @@ std::string held_back(const View& view, const NodeId& id) {
     return std::to_string(stranded) +
            " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
   }
-  const auto out = view.out_for.find(id);
-  if (view.replay_max_age > Duration{0} && out != view.out_for.end() && out->second > view.replay_max_age) {
+  if (view.replay_max_age > Duration{0} && peer(view, id)->unmoved_for > view.replay_max_age) {
     return std::to_string(stranded) +
            " transactions have been stranded on it for longer than replay_max_age: a person decides";
   }
@@ -495,9 +494,7 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   if (id == view.self) return "that is my own name";
   if (p->silent_for < view.silence) return member->name + " itself answers: is the other one a copy of its machine?";
   // The hello of a former life may still count when the next one has just been taken in.
-  const auto& since = member->in ? view.in_for : view.out_for;
-  const auto known_for = since.find(id);
-  if (known_for != since.end() && known_for->second < view.silence)
+  if (p->unmoved_for < view.silence)
     return member->name + " itself may still answer: it has been known as it is for a moment only";
   const Candidate& c = applicant.candidate;
   if (c.role != member->role)

@@ -39,6 +39,8 @@ struct PeerView {
   bool port_answered_before = false;     // since my start, it did answer me once
   bool lives_twice = false;              // another agent goes on under its id
   Duration heard_for{Duration::max()};   // since its agent last sent me anything
+  Duration unmoved_for{0};               // how long it has been in, or out, as far as I know
+  Duration absent_for{0};                // since this agent learnt of its planned absence
   std::optional<bool> looked_read_only;  // a login at its server, not older than kLookFresh, has shown whether it is
 };
 
@@ -52,9 +54,6 @@ struct View {
   bool confirmed = false;             // my head is confirmed and I do not lag
   Duration up_for{0};                 // since this agent's start or its last long pause
   Duration votes_differ_for{0};       // how long the wanted voters have differed from the config's
-  std::map<NodeId, Duration> in_for;  // how long each has been in (or out), as far as I know
-  std::map<NodeId, Duration> out_for;
-  std::map<NodeId, Duration> absent_for;  // since this agent learnt of its planned absence
   Duration rerouted_for{0};               // since the last way around a bad edge; max() if none is remembered
   // By member: an agent without a ring that presents its name under another id, and was heard of lately.
   std::map<NodeId, Hello> applicants;

@@ -555,6 +555,13 @@ std::optional<Time> Swim::unanswered_since(const NodeId& id, Time now) const {
   return peer->unanswered;
 }
 
+bool Swim::at_ease(Time now) const {
+  return std::none_of(busy_.begin(), busy_.end(), [now, this](const auto& entry) {
+    const Peer& peer = *entry.second;
+    return peer.state == Liveness::suspect || (peer.unanswered && *peer.unanswered + base_timeout(peer) <= now);
+  });
+}
+
 Duration Swim::rtt(const NodeId& id) const {
   const Peer* peer = find(id);
   return peer ? peer->rtt : Duration::zero();

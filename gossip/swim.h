@@ -145,6 +145,9 @@ class Swim {
   // Since when my pings go unanswered: when the first of them was sent. nullopt if the last was answered, or
   // if the first unanswered one is younger than the probe time-out (without awareness).
   std::optional<Time> unanswered_since(const NodeId& id, Time now) const;
+  // Nobody who counts as alive, or may become so, has kept a ping of mine waiting for longer than the probe time-out:
+  // `tick` will do no more than ask.
+  bool at_ease(Time now) const;
   // Smoothed round-trip time; zero before the first answer. Capped at probe_timeout, so that a pause does not
   // count.
   Duration rtt(const NodeId& id) const;

@@ -467,9 +467,9 @@ TEST_CASE("a member without its memory keeps its place, if it is that member and
   CHECK(wished(scene) == "nothing");
   scene.silent(3, 2500ms);
   scene.peer(3).port = EdgeState::ok;                      // its server runs on
-  scene.view.in_for[id_of(3)] = scene.view.silence - 1ms;  // the word of its former life may still be about
+  scene.peer(3).unmoved_for = scene.view.silence - 1ms;  // the word of its former life may still be about
   CHECK_FALSE(impostor(scene.view, id_of(3), hello).empty());
-  scene.view.in_for[id_of(3)] = scene.view.silence;
+  scene.peer(3).unmoved_for = scene.view.silence;
   CHECK(impostor(scene.view, id_of(3), hello).empty());
   CHECK(wished(scene) == "db3 replaced");
   CHECK(opinion(scene, 3, Evidence::replaced) == Opinion::concur);
@@ -545,7 +545,7 @@ TEST_CASE("not back: old head, hung server, unsafe, silent agent, stranded and h
     Scene scene(4);
     ready(scene);
     scene.record(3).executed = "1-1-100,2-2-100,3-3-105,4-4-100";
-    scene.view.out_for[id_of(3)] = 601s;
+    scene.peer(3).unmoved_for = 601s;
     CHECK(wished(scene) == "nothing");
     scene.view.replay_max_age = 0s;  // no limit
     CHECK(wished(scene) == "db3 returned");
@@ -564,9 +564,9 @@ TEST_CASE("the settling time doubles with every flap and ends at 10 minutes") {
 TEST_CASE("the flap count halves with every hour in the ring") {
   Scene scene(4);
   scene.member(1).flaps = 9;
-  scene.view.in_for[id_of(1)] = 7201s;
+  scene.peer(1).unmoved_for = 7201s;
   scene.member(2).flaps = 9;
-  scene.view.in_for[id_of(2)] = 3540s;
+  scene.peer(2).unmoved_for = 3540s;
   scene.mysqld_down(3);
   scene.link_broken(4);
   const Config next = decide(scene.view).wish->next;
