@@ -49,8 +49,12 @@ bool LocalServer::answered(const ServerState& state, Time asked, Time now) {
     applied_ = link->applied;
     idle_looks_ = link->drained_idle ? idle_looks_ + 1 : 0;
   }
-  relay_log_ahead_ = link != nullptr && !contains_all(static_cast<std::uint8_t>(state_->version.flavor),
-                                                      state_->executed, link->io_position);
+  // MariaDB throws it away when both threads start: if they were stopped, and not by an error that a person might mend by
+  // hand, nothing in it will ever be executed.
+  const bool kept = link != nullptr && (state_->version.flavor != Flavor::mariadb || link->io != IoState::stopped ||
+                                        link->sql_running || link->sql_errno != 0);
+  relay_log_ahead_ = kept && !contains_all(static_cast<std::uint8_t>(state_->version.flavor), state_->executed,
+                                           link->io_position);
   return set(MysqlHealth::up, "") || new_start;
 }
 

@@ -44,7 +44,7 @@ class LocalServer {
   // When the link last showed a sign of life from its source.
   Duration link_quiet_for(Time now) const;
   bool link_lost_by_itself() const;                          // 2003, 2013 and their like
-  bool relay_log_ahead() const { return relay_log_ahead_; }  // it holds what is not executed yet
+  bool relay_log_ahead() const { return relay_log_ahead_; }  // it holds what is not executed yet and can still be
   // The number of looks in a row in which the applier said that it had read everything.
   int idle_looks() const { return idle_looks_; }
   Time applied_at() const { return applied_at_ + unseen_; }  // when the applier last got on

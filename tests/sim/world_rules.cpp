@@ -324,6 +324,8 @@ std::string World::wrong_with_ring(bool explain) {
     const bool joins = calm_token_ > 0 && options_.joiners.count(host.name) > 0 && host.node && !host.gone &&
                        host.server->listening() && !host.server->hung();
     if (joins && head->find(host.name) == nullptr) return host.name + " has not joined";
+    const bool wiped = calm_token_ > 0 && host.node && host.disk.chain.empty() && !host.gone;
+    if (wiped && head->find(host.name) != nullptr) return host.name + " has lost its state and is not yet taken back";
   }
   const Host* first = nullptr;  // whose keys everybody should have
   for (const Host& host : hosts_) {

@@ -49,4 +49,30 @@ TEST_CASE("local server: what was not seen while the agent stood still does not 
   }
 }
 
+TEST_CASE("local server: what stands in the relay log counts as long as it can still be executed") {
+  LocalServer server(3s);
+  ServerState state = running();
+  Link& link = state.links.front();
+  link.sql_running = true;
+  state.executed = "0-1-5,0-2-7";
+  link.io_position = "0-2-10";
+  const auto ahead = [&] {
+    server.asked(10s);
+    server.on_poll({10s, state}, 10s);
+    return server.relay_log_ahead();
+  };
+  CHECK(ahead());
+  link.sql_running = false;
+  link.sql_errno = 1062;
+  CHECK(ahead());
+  link.io = IoState::stopped;
+  CHECK(ahead());  // a person may take it out by hand
+  link.sql_errno = 0;
+  CHECK_FALSE(ahead());  // MariaDB throws it away at the next start
+  state.version.flavor = Flavor::mysql;
+  state.executed = "00000000-0000-0000-0000-000000000002:1-7";
+  link.io_position = "00000000-0000-0000-0000-000000000002:1-10";
+  CHECK(ahead());  // MySQL keeps it
+}
+
 }  // namespace ringagent
