@@ -53,8 +53,8 @@ bool LocalServer::answered(const ServerState& state, Time asked, Time now) {
   // hand, nothing in it will ever be executed.
   const bool kept = link != nullptr && (state_->version.flavor != Flavor::mariadb || link->io != IoState::stopped ||
                                         link->sql_running || link->sql_errno != 0);
-  relay_log_ahead_ = kept && !contains_all(static_cast<std::uint8_t>(state_->version.flavor), state_->executed,
-                                           link->io_position);
+  relay_log_ahead_ =
+      kept && !contains_all(static_cast<std::uint8_t>(state_->version.flavor), state_->executed, link->io_position);
   return set(MysqlHealth::up, "") || new_start;
 }
 

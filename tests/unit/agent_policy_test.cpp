@@ -466,7 +466,7 @@ TEST_CASE("a member without its memory keeps its place, if it is that member and
   CHECK(impostor(scene.view, id_of(3), hello).find("itself answers") != std::string::npos);
   CHECK(wished(scene) == "nothing");
   scene.silent(3, 2500ms);
-  scene.peer(3).port = EdgeState::ok;                      // its server runs on
+  scene.peer(3).port = EdgeState::ok;                    // its server runs on
   scene.peer(3).unmoved_for = scene.view.silence - 1ms;  // the word of its former life may still be about
   CHECK_FALSE(impostor(scene.view, id_of(3), hello).empty());
   scene.peer(3).unmoved_for = scene.view.silence;
