@@ -107,7 +107,8 @@ bool Node::Impl::changes_nothing(const Event& event) const {
 bool Node::Impl::says_nothing_new(const Packet& packet) const {
   const auto lives = lives_.find(packet.from);
   if (packet.by_name || lives == lives_.end() || lives->second.boot != packet.boot || lives->second.older_heard ||
-      !canvasses_.empty() || !lost_watch_.empty() || packet.message.head != HeadMark(chain.head_id()))
+      !canvasses_.empty() || !lost_watch_.empty() || packet.message.head != HeadMark(chain.head_id()) ||
+      swim_.liveness(packet.from) != Liveness::alive)
     return false;
   if (const auto* ping = std::get_if<Ping>(&packet.message.body))
     return ping->rumours.empty() && ping->facts_checksum == facts_.checksum();
