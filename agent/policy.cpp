@@ -16,7 +16,7 @@ namespace {
 
 constexpr Duration kNever = Duration::max();
 constexpr Duration kCollect = 5ms;          // several mysqlds that die together go into one epoch
-constexpr Duration kCollectSilent = 400ms;  // ... and several silent hosts, one probe period
+constexpr Duration kCollectSilent = 600ms;  // ... and several silent hosts: last heard of a heartbeat or a probe period apart
 constexpr Duration kCollectLink = 30ms;     // ... if the link of one of them takes longer to break than another's
 constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
