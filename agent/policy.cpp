@@ -16,8 +16,8 @@ namespace {
 
 constexpr Duration kNever = Duration::max();
 constexpr Duration kCollect = 5ms;          // several mysqlds that die together go into one epoch
-constexpr Duration kCollectSilent = 600ms;  // ... and several silent hosts: last heard of a heartbeat or a probe period apart
 constexpr Duration kCollectLink = 30ms;     // ... if the link of one of them takes longer to break than another's
+constexpr Duration kCollectSilent = 600ms;  // ... and silent hosts, last heard of a heartbeat or a probe period apart
 constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
 constexpr Duration kSettleMax = 600s;
