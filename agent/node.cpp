@@ -86,7 +86,7 @@ Effects Node::Impl::step(Event event, Time now) {
   const std::size_t answers = fx.send.size();  // to a packet that may have been bound to the name only
   for (Outgoing& outgoing : fx.send) outgoing.by_name = by_name_;
   if (only_gossip)
-    gossip_step();
+    tick_gossip(), poll_if_due();
   else if (!leaving_)
     settle_step();
   for (std::size_t i = answers; i < fx.send.size(); ++i) fx.send[i].by_name = unformed;
@@ -116,11 +116,10 @@ bool Node::Impl::says_nothing_new(const Packet& packet) const {
   return ack != nullptr && ack->rumours.empty() && (ack->ask == 0 || ack->facts_checksum == facts_.checksum());
 }
 
-void Node::Impl::gossip_step() {
+void Node::Impl::tick_gossip() {
   swim_.carry(facts_.checksum());
   swim_.tick(now_, fx_->send);
   facts_.tick(now_, fx_->send);
-  poll_if_due();
 }
 
 void Node::Impl::settle_step() {
@@ -129,9 +128,7 @@ void Node::Impl::settle_step() {
   chain.tick(now_, out);
   take(std::move(out));
   if (chain.head() != nullptr) {
-    swim_.carry(facts_.checksum());
-    swim_.tick(now_, fx_->send);
-    facts_.tick(now_, fx_->send);
+    tick_gossip();
     for (const LivenessChange& change : swim_.take_changes()) {
       if (change.to == Liveness::alive && change.from != Liveness::alive)
         log(LogLevel::info, "the agent of " + name_of(change.node) + " answers");
@@ -312,25 +309,26 @@ void Node::Impl::on_adopted(const Config& config) {
   log(LogLevel::info, "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring: " + names);
 }
 
+bool Node::Impl::agent_lives(const NodeId& member) const {
+  if (member == self()) return true;
+  const Liveness liveness = swim_.liveness(member);
+  return liveness == Liveness::alive || liveness == Liveness::suspect;
+}
+
 // Others may vouch for a voter for as long as they like: to whom nobody has answered for so long, it does not count.
 bool Node::Impl::counts_as_reachable(const NodeId& id) const {
-  if (id == self()) return true;
-  const Liveness liveness = swim_.liveness(id);
-  if (liveness != Liveness::alive && liveness != Liveness::suspect) return false;
+  if (!agent_lives(id)) return false;
   const auto unanswered = swim_.unanswered_since(id, now_);
   return !unanswered || now_ - *unanswered < 2 * settings.silence;
 }
 
 // One voter does not answer: perhaps nobody does, and of those who are no neighbours it would be known late.
 void Node::Impl::ask_voters(const std::vector<NodeId>& all) {
-  const auto is_there = [this](const NodeId& id) {
-    return swim_.liveness(id) == Liveness::alive || swim_.liveness(id) == Liveness::suspect;
-  };
   if (std::none_of(all.begin(), all.end(),
-                   [&](const NodeId& id) { return is_there(id) && swim_.unanswered_since(id, now_); }))
+                   [&](const NodeId& id) { return agent_lives(id) && swim_.unanswered_since(id, now_); }))
     return;
   for (const NodeId& id : all)
-    if (is_there(id) && !swim_.unanswered_since(id, now_)) swim_.probe_now(id, now_, fx_->send, kAskVotersAgain);
+    if (agent_lives(id) && !swim_.unanswered_since(id, now_)) swim_.probe_now(id, now_, fx_->send, kAskVotersAgain);
 }
 
 // A node that loses the majority acts on nothing new until the majority has confirmed what it knows.

@@ -56,7 +56,7 @@ class Node::Impl {
   void handle(const UnknownKey& unknown);
   bool changes_nothing(const Event& event) const;
   bool says_nothing_new(const Packet& packet) const;
-  void gossip_step();
+  void tick_gossip();
   void settle_step();  // what follows from whatever the event changed
   ChainOut chain_out() const;
   void take(ChainOut out);
@@ -64,6 +64,7 @@ class Node::Impl {
   void ask_voters(const std::vector<NodeId>& all);
   void watch_quorum();
   void watch_clones();
+  bool agent_lives(const NodeId& member) const;  // as far as gossip knows
   bool counts_as_reachable(const NodeId& id) const;
   void finish_sends();
   Address address_of(const NodeId& id) const;
@@ -130,7 +131,6 @@ class Node::Impl {
   void note_keys();
   void add_key_problems(Snapshot& snapshot, Time now) const;
   std::vector<std::string> keys_of(const NodeId& member) const;
-  bool agent_lives(const NodeId& member) const;
 
   // ---- node_server.cpp
   void poll_if_due();

@@ -32,12 +32,6 @@ constexpr const char* kAlone = "it is the only key: install another one and use 
 
 }  // namespace
 
-bool Node::Impl::agent_lives(const NodeId& member) const {
-  if (member == self()) return true;
-  const Liveness liveness = swim_.liveness(member);
-  return liveness == Liveness::alive || liveness == Liveness::suspect;
-}
-
 std::vector<std::string> Node::Impl::keys_of(const NodeId& member) const {
   if (member == self()) return key_names(key_ring_);
   const NodeRecord* record = facts_.find(member);
