@@ -5,12 +5,11 @@
 #include <map>
 
 #include "agent/evidence.h"
+#include "agent/reconcile.h"
 #include "agent/writer.h"
 
 namespace ringagent {
 namespace {
-
-constexpr const char* kCopied = "copied";  // why it is out until it has caught up
 
 CommandStep done(std::string text) {
   return {true, true, std::move(text), {}};

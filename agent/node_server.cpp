@@ -117,8 +117,10 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     const NodeRecord* record = mine ? nullptr : facts_.last_position(member.id);
     const bool known = member.role == Role::witness ? facts_.find(member.id) != nullptr : record != nullptr;
     if (member.vote && (mine || known)) ++voters_known;
-    if (record != nullptr) others.push_back(record);
-    if (mine || member.role == Role::witness) continue;
+    // Whose data has been made anew asks nobody whose data is to be: before it was, that counted no more (against_copying).
+    const bool counts_no_more = is_copied_onto(member) && own_member()->out_class == kCopied;
+    if (record != nullptr && !counts_no_more) others.push_back(record);
+    if (mine || member.role == Role::witness || counts_no_more) continue;
     const Liveness life = swim_.liveness(member.id);
     const bool gone = life == Liveness::dead || life == Liveness::left;
     const bool mute = now_ - *check_since_ >= settings.silence / 2 && swim_.unanswered_since(member.id, now_);

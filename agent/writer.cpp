@@ -223,7 +223,7 @@ std::string still_writing(const View& view, Duration learnt_for) {
       if (*p->looked_read_only) continue;
       return server + " takes writes and its agent does not answer: start the agent, or make that server read_only";
     }
-    if (old.by_time && !hangs) continue;
+    if (old.by_time && ends_by_time(view, old.id)) continue;
     return "nobody can tell whether " + server + " takes writes, for its agent " +
            (hangs ? "said that it hangs" : "was gone before it was") +
            ": once you know that it is down, run `ringagent writer " +
