@@ -31,7 +31,7 @@ constexpr Entry kEntries[] = {
       "stop one of the two, and give it an empty state directory"}},
     {"draining",
      {"a planned absence: applications cannot write here any more, and nothing that was written is lost",
-      "nothing; it goes out by itself when its successor has everything"}},
+      "nothing; it goes out by itself when its successor (if it leaves for good: every other node) has everything"}},
     {"foreign_change",
      {"somebody changed replication by hand; the agent leaves that alone until it is told otherwise",
       "finish the work, then `ringagent resume` puts the link back as the ring wants it"}},

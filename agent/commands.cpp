@@ -171,7 +171,7 @@ int leave_command(const AgentChoice& agent, bool wait, Console console) {
   return watch_until(agent, console, [&](const json_read::Json& status) -> std::string {
     const std::string self = json_read::str(status, "node");
     if (node_in(status, self).is_object())
-      return self + " is being drained: what it wrote has not all reached its successor yet";
+      return self + " is being drained: what it wrote has not all reached the others yet";
     console.out << self << " has left the ring; its server follows nobody and is read_only\n";
     return "";
   });

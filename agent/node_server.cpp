@@ -393,16 +393,26 @@ void Node::Impl::follow_way_out() {
   phase_ = drained() ? Phase::drained : Phase::draining;
 }
 
-// All that was here when writes had ended, and when whoever went before was gone, is at the next one. The look that counts was
-// begun after read_only had been seen: nothing can have been committed since.
+// All that was here when writes had ended, and when whoever went before was gone, is at the next one; of one that goes for
+// good, at all in the ring whose agents answer: nothing that it wrote shall depend on one other server. The look that counts
+// was begun after read_only had been seen: nothing can have been committed since.
 bool Node::Impl::drained() {
   const auto followers = downstream(*chain.head(), self());
   if (!server_.state()->read_only || !read_only_since_ || followers.empty()) return false;
   if (!drain_target_ && server_.state_at() > std::max(*read_only_since_, adopted_at_))
     drain_target_ = server_.state()->executed;
-  const NodeRecord* next = facts_.find(followers.front());
-  return drain_target_ && next != nullptr &&
-         contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor), next->executed, *drain_target_);
+  if (!drain_target_) return false;
+  const auto has_all = [this](const NodeId& id) {
+    const NodeRecord* record = facts_.find(id);
+    return record != nullptr && contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor),
+                                             record->executed, *drain_target_);
+  };
+  if (!has_all(followers.front())) return false;
+  if (own_member()->absence != Absence::leaving) return true;
+  const std::vector<NodeId> in = ring(*chain.head());
+  return std::all_of(in.begin(), in.end(), [&](const NodeId& id) {
+    return id == self() || swim_.liveness(id) != Liveness::alive || has_all(id);
+  });
 }
 
 // ---------------------------------------------------------------- starving

@@ -35,7 +35,15 @@ Duration server_heard_for(const View& view, const NodeId& id) {
   return heard;
 }
 
-// May its end be waited for by the clock? Only if its agent was there to make its server read_only when it was cut off.
+// Somebody still heard of the server when nothing was heard of its agent any more: it may live with nobody to tell it that
+// its lease has ended.
+bool outlives_agent(const View& view, const NodeId& id) {
+  const Duration server = server_heard_for(view, id);
+  return server != Duration::max() && peer(view, id)->heard_for > server + agent_period(view);
+}
+
+// May its end be waited for by the clock? Only if its agent was there to make its server read_only when it was cut off: then
+// both fell silent together.
 bool ends_by_time(const View& view, const NodeId& id) {
   const PeerView* p = peer(view, id);
   if (p == nullptr || p->record == nullptr || p->record->health == MysqlHealth::down) return true;
@@ -43,7 +51,8 @@ bool ends_by_time(const View& view, const NodeId& id) {
   if (answers_now(view, id)) return true;
   if (p->port == EdgeState::refused) return true;  // when it starts again it is read_only, and gets no lease
   const Duration server = server_heard_for(view, id);
-  return server == Duration::max() || p->heard_for <= server + agent_period(view);
+  if (server == Duration::max()) return true;
+  return server <= p->heard_for + agent_period(view) && !outlives_agent(view, id);
 }
 
 bool lost_now(const Config& next, const NodeId& id) {
@@ -223,7 +232,7 @@ std::string still_writing(const View& view, Duration learnt_for) {
       if (*p->looked_read_only) continue;
       return server + " takes writes and its agent does not answer: start the agent, or make that server read_only";
     }
-    if (old.by_time && ends_by_time(view, old.id)) continue;
+    if (old.by_time && !hangs && (p == nullptr || !outlives_agent(view, old.id))) continue;
     return "nobody can tell whether " + server + " takes writes, for its agent " +
            (hangs ? "said that it hangs" : "was gone before it was") +
            ": once you know that it is down, run `ringagent writer " +

@@ -56,7 +56,7 @@ class Player {
   bool repointed(const Words& what) const;
   bool only(const Words& wanted);
   bool logged(const std::string& host, const std::string& text) const;
-  bool has_problem(const std::string& host, const std::string& code) const;
+  bool has_problem(const std::string& host, const std::string& code);
   void expect_nothing(Duration span, bool statements, bool votes = false);
   void expect_no_growth(Duration span);
   void check_violations() const;
@@ -233,8 +233,10 @@ bool Player::logged(const std::string& host, const std::string& text) const {
   return false;
 }
 
-bool Player::has_problem(const std::string& host, const std::string& code) const {
+bool Player::has_problem(const std::string& host, const std::string& code) {
   const Snapshot s = world_->snapshot(host);
+  wrong_ = "status there says:";
+  for (const ProblemView& problem : s.problems) wrong_ += "\n    " + problem.code + ": " + problem.text;
   return std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) { return p.code == code; });
 }
 

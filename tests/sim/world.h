@@ -180,6 +180,7 @@ class World : private Surroundings {
     Time watched_again{0};
     Time unwatched_last{0};
     Time reached{0};
+    bool hung_unheard = false;
     bool within_reach = false;
     Time reached_since{0};
     Time reached_before{0};  // when the time of being within reach before this one ended
@@ -225,7 +226,7 @@ class World : private Surroundings {
   std::string donor_for(const Host& host) const;
   std::string member_address() const;
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
-  bool does_well(const Host& host, const Config* head = nullptr) const;
+  bool does_well(const Host& host, const Config* decided = nullptr) const;
   void check_writer(Host& host);
   void check_two_writers();
   void note_watching(Host& host);

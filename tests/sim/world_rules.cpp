@@ -15,16 +15,21 @@ constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is 
 
 }  // namespace
 
-// Is this server heard of by one that follows it (in the ring of `head`, if that matters), over a network that works both
-// ways?
-bool World::does_well(const Host& host, const Config* head) const {
+// Is this server heard of by one that follows it, over a network that works both ways? Of one that is out in `decided`: by
+// one that is in, and whose agent can tell him who proposed it, unless that one could look for himself.
+bool World::does_well(const Host& host, const Config* decided) const {
   const ModelServer& server = *host.server;
   if (!host.powered || !server.listening() || server.hung()) return false;
+  const auto linked = [&](const Host& a, const Host& b, Net net) { return reaches(a, b, net) && reaches(b, a, net); };
   return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
     const ModelServer& s = *other.server;
-    if (head != nullptr && (head->find(other.name) == nullptr || !head->find(other.name)->in)) return false;
-    return s.listening() && !s.hung() && s.io() == IoState::running && s.source() == server.address() &&
-           reaches(host, other, Net::databases) && reaches(other, host, Net::databases);
+    const bool hears = s.listening() && !s.hung() && s.io() == IoState::running && s.source() == server.address() &&
+                       linked(host, other, Net::databases);
+    if (!hears || decided == nullptr) return hears;
+    const Member* member = decided->find(other.name);
+    if (member == nullptr || !member->in) return false;
+    const Host& proposer = this->host(decided->proposer);
+    return (other.node && linked(proposer, other, Net::agents)) || linked(proposer, host, Net::databases);
   });
 }
 
@@ -68,9 +73,15 @@ void World::check_writer(Host& host) {
     violation("C10: " + host.name + " is out and takes writes");
 }
 
-// Since when nobody has watched this server, and since when somebody does again. An agent that has no ring yet does not.
+// Since when nobody has watched this server, and since when somebody does again. An agent that has no ring yet does not, nor
+// one whose server has hung since a time when it could tell few others.
 void World::note_watching(Host& host) {
-  const bool watched = host.node && now_ >= host.paused_until && !host.disk.chain.empty();
+  const auto hearers = std::count_if(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+    return other.number != host.number && other.node && reaches(host, other, Net::agents);
+  });
+  const bool told = 2 * hearers >= static_cast<std::ptrdiff_t>(hosts_.size());
+  host.hung_unheard = host.server->hung() && (host.hung_unheard || !told);
+  const bool watched = host.node && now_ >= host.paused_until && !host.disk.chain.empty() && !host.hung_unheard;
   if (!watched && !host.unwatched_since) host.unwatched_since = now_;
   if (watched && host.unwatched_since) {
     host.unwatched_last = *std::exchange(host.unwatched_since, std::nullopt);
@@ -358,12 +369,22 @@ bool World::held_back(const Config& head, const Member& member) const {
   if (followers.empty()) return false;
   const Host& follower = host(next.find(followers.front())->name);
   if (!follower.node) return true;
-  // It has something by a copy that nobody can give to the one that would follow it.
+  // It has something by a copy that nobody can give to the one that would follow it, nor does that one's source.
   const Positions& have = follower.server->executed();
   const Positions& purged = host(member.name).server->purged();
+  const auto source = std::find_if(hosts_.begin(), hosts_.end(), [&](const Host& h) {
+    return h.server->listening() && h.server->address() == follower.server->source();
+  });
+  const auto at = [](const Positions& positions, std::uint32_t origin) {
+    const auto found = positions.find(origin);
+    return found == positions.end() ? 0 : found->second;
+  };
   return std::any_of(purged.begin(), purged.end(), [&](const auto& p) {
-    const auto at = have.find(p.first);
-    return p.second > (at == have.end() ? 0 : at->second);
+    const std::uint64_t mine = at(have, p.first);
+    if (p.second <= mine) return false;
+    const bool comes = source != hosts_.end() && at(source->server->executed(), p.first) >= p.second &&
+                       at(source->server->purged(), p.first) <= mine;
+    return !comes;
   });
 }
 

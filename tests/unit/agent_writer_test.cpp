@@ -113,6 +113,8 @@ TEST_CASE("writer: only one whose agent was there when it fell silent is waited 
   CHECK(s.without(1).old_writers.front().by_time);
   s.silent(1, 8s, 2600ms);  // its agent was gone before its server was
   CHECK_FALSE(s.without(1).old_writers.front().by_time);
+  s.silent(1, 3s, 8s);  // its server was out of reach long before: its agent may have ended by itself
+  CHECK_FALSE(s.without(1).old_writers.front().by_time);
   s.peer(1).port = EdgeState::refused;  // a kernel's word: its mysqld is down
   CHECK(s.without(1).old_writers.front().by_time);
   s.peer(1).port = EdgeState::unknown;
@@ -144,9 +146,12 @@ TEST_CASE("writer: what is not heard of is waited out, but not what hangs or was
   Scene s;
   s.silent(1, 3s, 2600ms);
   s.config = s.without(1);
-  s.peer(1).heard_for = 100s;
+  s.silent(1, 100s, 100s);
   CHECK(still_writing(s.view, 4700ms) == "the lease of db1, of which nothing is heard, ends in at most 1 s");
   CHECK(still_writing(s.view, 4750ms).empty());
+  s.silent(1, 100s, 90s);  // its server was heard of when its agent had long been gone
+  CHECK(still_writing(s.view, 100s).find("nobody can tell whether the server of db1 takes writes") == 0);
+  s.silent(1, 100s, 100s);
   s.peer(1).heard_for = 1s;  // it was back for a moment
   CHECK_FALSE(still_writing(s.view, 100s).empty());
   s.peer(1).heard_for = 100s;
