@@ -41,7 +41,8 @@ class LocalServer {
   Time state_at() const { return state_at_; }
   const Link* link() const { return state_ ? state_->link() : nullptr; }
 
-  // When the link last showed a sign of life from its source.
+  // How long the link has shown no sign of life from its source. While this server answers no poll nobody can tell: what it
+  // does not answer counts against itself, not against its source.
   Duration link_quiet_for(Time now) const;
   bool link_lost_by_itself() const;                          // 2003, 2013 and their like
   bool relay_log_ahead() const { return relay_log_ahead_; }  // it holds what is not executed yet and can still be

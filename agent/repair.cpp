@@ -29,7 +29,7 @@ std::int64_t us(Duration d) {
 bool Repair::drained(const LocalServer& server) const {
   const Link* link = server.link();
   if (link == nullptr || server.state_at() < began_) return false;
-  return link->drained_exact || !link->sql_running || server.idle_looks() - idle_looks_then_ >= kIdleLooks;
+  return link->drained_exact || server.idle_looks() - idle_looks_then_ >= kIdleLooks;
 }
 
 void Repair::begin(const Plan& plan, const LocalServer& server, const Head& head, Time now, RepairOut& out) {

@@ -168,7 +168,7 @@ class World : private Surroundings {
     bool older = false;            // its agent is of an older version
     bool wiped = false;            // its agent has lost its state once
     bool crashes = false;          // in its next step
-    Time sound_since{0};           // its server is up, does not hang, and is heard of by the one that follows it
+    std::map<std::size_t, Time> heard_since;  // of its server, by those that follow it (their numbers)
     Time out_since = Time::max();  // by its own disk, its agent running all the while
     bool was_member = false;
     bool gone = false;      // it is no member any more
@@ -226,7 +226,9 @@ class World : private Surroundings {
   std::string donor_for(const Host& host) const;
   std::string member_address() const;
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
-  bool does_well(const Host& host, const Config* decided = nullptr) const;
+  bool linked(const Host& a, const Host& b, Net net) const;
+  bool hears(const Host& follower, const Host& host) const;
+  bool heard_of(const Host& host, const Config& decided, Time wanted) const;
   void check_writer(Host& host);
   void check_two_writers();
   void note_watching(Host& host);

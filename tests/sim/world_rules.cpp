@@ -8,27 +8,34 @@ namespace ringagent::sim {
 namespace {
 
 constexpr Duration kWatch = 100ms;
-constexpr Duration kSoundFor = 5s;         // any evidence that is older has been refuted
+constexpr Duration kSoundFor = 5s;
 constexpr Duration kTogether = 2500ms;     // closer to each other nobody can tell which of two went first
 constexpr Duration kWatchedFor = 500ms;    // a look, and a statement
 constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is tried again, and may have to back off
 
 }  // namespace
 
-// Is this server heard of by one that follows it, over a network that works both ways? Of one that is out in `decided`: by
-// one that is in, and whose agent can tell him who proposed it, unless that one could look for himself.
-bool World::does_well(const Host& host, const Config* decided) const {
+bool World::linked(const Host& a, const Host& b, Net net) const {
+  return reaches(a, b, net) && reaches(b, a, net);
+}
+
+// Does `follower` hear of this server, over a network that works both ways?
+bool World::hears(const Host& follower, const Host& host) const {
   const ModelServer& server = *host.server;
-  if (!host.powered || !server.listening() || server.hung()) return false;
-  const auto linked = [&](const Host& a, const Host& b, Net net) { return reaches(a, b, net) && reaches(b, a, net); };
+  const ModelServer& s = *follower.server;
+  return host.powered && server.listening() && !server.hung() && s.listening() && !s.hung() &&
+         s.io() == IoState::running && s.source() == server.address() && linked(host, follower, Net::databases);
+}
+
+// By one that is in after `decided`, for so long that any evidence which is older has been refuted; and its agent can tell him
+// who proposed it, unless that one could look for himself.
+bool World::heard_of(const Host& host, const Config& decided, Time wanted) const {
+  const Host& proposer = this->host(decided.proposer);
   return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
-    const ModelServer& s = *other.server;
-    const bool hears = s.listening() && !s.hung() && s.io() == IoState::running && s.source() == server.address() &&
-                       linked(host, other, Net::databases);
-    if (!hears || decided == nullptr) return hears;
-    const Member* member = decided->find(other.name);
-    if (member == nullptr || !member->in) return false;
-    const Host& proposer = this->host(decided->proposer);
+    const Member* member = decided.find(other.name);
+    const auto since = host.heard_since.find(other.number);
+    if (member == nullptr || !member->in || since == host.heard_since.end()) return false;
+    if (!hears(other, host) || wanted - since->second <= kSoundFor) return false;
     return (other.node && linked(proposer, other, Net::agents)) || linked(proposer, host, Net::databases);
   });
 }
@@ -41,8 +48,7 @@ void World::check_removals(const Config& config) {
     const bool as_dead = member.out_class == "silent" || member.out_class == "refused" ||
                          member.out_class == "mysqld_down" || member.out_class == "mysqld_hung";
     if (member.in || !as_dead || member.out_epoch != config.epoch || !has(member.name)) continue;
-    const Host& h = host(member.name);
-    if (does_well(h, &config) && wanted - h.sound_since > kSoundFor)
+    if (heard_of(host(member.name), config, wanted))
       violation("C9: " + member.name + " is taken out (" + member.out_class + ") though its successor hears from it");
   }
 }
@@ -144,7 +150,12 @@ void World::check_two_writers() {
 // What the rules of the world need to know of the last seconds.
 void World::watch() {
   for (Host& h : hosts_) {
-    if (!does_well(h)) h.sound_since = now_;
+    for (const Host& other : hosts_) {
+      if (hears(other, h))
+        h.heard_since.try_emplace(other.number, now_);
+      else
+        h.heard_since.erase(other.number);
+    }
     check_writer(h);
   }
   after(kWatch, [this] { watch(); });
