@@ -188,8 +188,13 @@ void World::copy_data(const Host& donor, Host& to) {
   note(Seen::Kind::server, to.name, "its data is replaced by a copy of that of " + donor.name);
   const std::multiset<std::uint64_t> before = to.server->contents();
   to.server->copy_from(*donor.server);
-  to.damaged = false;
   forget_missing(to, before);
+  // The donor may not have had all that it once wrote: then its agent finds a lost tail, and rightly.
+  to.damaged = std::any_of(acknowledged_.begin(), acknowledged_.end(), [&](const auto& written) {
+    const std::uint64_t content = written.first;
+    return written.second == to.name && to.server->holds(content) == 0 &&
+           std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) { return h.server->holds(content) > 0; });
+  });
 }
 
 void World::tend(const std::string& name) {
@@ -205,7 +210,7 @@ void World::tend(const std::string& name) {
   if (own == s.nodes.end()) return;
   // A leaf may have got what a server lost before the ring had it.
   const bool in_the_way = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) {
-    return v.blocked.find("the leaf " + name + " has") != std::string::npos;
+    return v.agent == "alive" && v.blocked.find("the leaf " + name + " has") != std::string::npos;
   });
   if (own->reason != "copying") {
     h.has_copy = false;
@@ -530,6 +535,12 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
         command(h.name, "maintenance", {{"node", h.name}, {"state", "off"}});
       if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0)
         operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA");
+      const bool waited_for = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) {
+        return v.agent == "alive" && v.blocked.find(h.name + " does not have all") != std::string::npos &&
+               v.blocked.find("start the applier there") != std::string::npos;
+      });
+      if (waited_for && h.server->listening())
+        operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE SQL_THREAD" : "START REPLICA SQL_THREAD");
       const bool read_only = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
         return p.code == "read_only" && p.node == h.name;
       });
