@@ -315,11 +315,14 @@ bool Node::Impl::agent_lives(const NodeId& member) const {
   return liveness == Liveness::alive || liveness == Liveness::suspect;
 }
 
-// Others may vouch for a voter for as long as they like: to whom nobody has answered for so long, it does not count.
+// Others may vouch for a voter for as long as they like: to whom nobody has answered for so long, it does not count; nor does
+// one that has never answered yet and has been given time to.
 bool Node::Impl::counts_as_reachable(const NodeId& id) const {
+  if (id == self()) return true;
   if (!agent_lives(id)) return false;
   const auto unanswered = swim_.unanswered_since(id, now_);
-  return !unanswered || now_ - *unanswered < 2 * settings.silence;
+  if (!unanswered) return true;
+  return swim_.answered_since_start(id) && now_ - *unanswered < 2 * settings.silence;
 }
 
 // One voter does not answer: perhaps nobody does, and of those who are no neighbours it would be known late.
