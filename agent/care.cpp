@@ -24,6 +24,8 @@ std::optional<PlannedStep> goes_out(const View& view, const Member& member) {
   if (!member.in || member.absence == Absence::none || !drained(view, member) || ring(*view.config).size() < 2 ||
       !links_as_wanted(view, member.id))
     return std::nullopt;
+  // Nobody would make its successor follow another: until somebody can, other steps may be taken.
+  if (!answers_now(view, downstream(*view.config, member.id).front())) return std::nullopt;
   Config next = next_epoch(*view.config);
   if (member.absence == Absence::leaving) {
     erase_member(next, member.id);

@@ -196,7 +196,8 @@ CommandStep reseed(const Command&, const View& view, const std::string& who) {
   if (member->role == Role::witness) return refuse(who + " is a witness: it has no data");
   if (member->absence == Absence::copying)
     return done(who + (member->in ? " is drained, then its data may be replaced" : " waits for a copy of the data"));
-  if (member->absence == Absence::leaving) return refuse(who + " is leaving the ring");
+  if (member->absence == Absence::leaving)
+    return refuse(who + " is leaving the ring: `ringagent maintenance " + who + " off` calls that off, then ask again");
   if (const std::string why = member->in ? nobody_else(view, *member) : ""; !why.empty()) return refuse(why);
   Config next = *view.config;
   Member& changed = *next.find(member->id);

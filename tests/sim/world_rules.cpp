@@ -218,7 +218,12 @@ void World::tend(const std::string& name) {
       return p.code == "needs_reseed" && p.node == name && p.text.find("lost tail") != std::string::npos;
     });
     if (lost && !h.damaged) violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
-    if (has("needs_reseed") || in_the_way) command(name, "reseed");
+    if (!has("needs_reseed") && !in_the_way) return;
+    const Config* head = checker_.newest();
+    const Member* member = head == nullptr ? nullptr : head->find(name);
+    if (member != nullptr && member->absence == Absence::leaving)
+      command(name, "maintenance", {{"node", name}, {"state", "off"}});
+    command(name, "reseed");
   } else if (own->phase == "copying") {
     const std::string donor = h.has_copy ? "" : donor_for(h);
     if (!donor.empty()) copy_data(host(donor), h), h.has_copy = true;
@@ -533,7 +538,8 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       const Member* member = head == nullptr ? nullptr : head->find(h.name);
       if (member != nullptr && member->absence == Absence::maintenance)
         command(h.name, "maintenance", {{"node", h.name}, {"state", "off"}});
-      if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0)
+      const bool removed = head != nullptr && member == nullptr;
+      if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0 && !removed)
         operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA");
       const bool waited_for = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) {
         return v.agent == "alive" && v.blocked.find(h.name + " does not have all") != std::string::npos &&
