@@ -404,8 +404,8 @@ bool Node::Impl::drained() {
   if (!drain_target_) return false;
   const auto has_all = [this](const NodeId& id) {
     const NodeRecord* record = facts_.find(id);
-    return record != nullptr && contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor),
-                                             record->executed, *drain_target_);
+    return record != nullptr &&
+           contains_all(static_cast<std::uint8_t>(server_.state()->version.flavor), record->executed, *drain_target_);
   };
   if (!has_all(followers.front())) return false;
   if (own_member()->absence != Absence::leaving) return true;

@@ -202,7 +202,8 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     if (v.in && member.absence != Absence::none)
       add(s, "warning", "draining", v.name,
           v.name + " is read_only and goes out when all that it wrote has reached " +
-              (member.absence == Absence::leaving ? "all others in the ring: " : "its successor: ") + to_string(member.absence) + (member.note.empty() ? "" : " (" + member.note + ")"));
+              (member.absence == Absence::leaving ? "all others in the ring: " : "its successor: ") +
+              to_string(member.absence) + (member.note.empty() ? "" : " (" + member.note + ")"));
     if (record == nullptr || !server) continue;
     if (!record->stuck.empty())
       add(s, "critical", "stuck", v.name, v.name + " starves all behind it: " + record->stuck);

@@ -165,11 +165,11 @@ class World : private Surroundings {
     std::deque<Event> held;  // what arrived while it was paused
     // Whose short envelopes, of which life and key, its agent can open.
     std::set<std::tuple<NodeId, std::uint32_t, KeyId>> met;
-    bool older = false;            // its agent is of an older version
-    bool wiped = false;            // its agent has lost its state once
-    bool crashes = false;          // in its next step
+    bool older = false;                       // its agent is of an older version
+    bool wiped = false;                       // its agent has lost its state once
+    bool crashes = false;                     // in its next step
     std::map<std::size_t, Time> heard_since;  // of its server, by those that follow it (their numbers)
-    Time out_since = Time::max();  // by its own disk, its agent running all the while
+    Time out_since = Time::max();             // by its own disk, its agent running all the while
     bool was_member = false;
     bool gone = false;      // it is no member any more
     bool left = false;      // in good order: what it wrote has reached the others
@@ -233,6 +233,7 @@ class World : private Surroundings {
   void check_two_writers();
   void note_watching(Host& host);
   bool excused(const Host& host) const;
+  bool has_opened(const Host& writer, const Config& head) const;
   void watch();
   std::string told_of(const std::string& name) const;
   std::string explained(const std::string& name) const;

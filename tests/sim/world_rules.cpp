@@ -141,10 +141,15 @@ void World::check_two_writers() {
   // that they have.
   const Config& head = *checker_.newest();
   if (one_writer_ || writer == nullptr || head.writer != writer->disk.self) return;
-  const auto& markers = writer->disk.markers;
+  one_writer_ = has_opened(*writer, head);
+}
+
+// The writer of this config knows that nobody else writes, and has begun.
+bool World::has_opened(const Host& writer, const Config& head) const {
+  const auto& markers = writer.disk.markers;
   const std::pair<std::string, std::string> begun{
       "writer", std::to_string(head.generation) + "." + std::to_string(head.writer_since)};
-  one_writer_ = std::find(markers.begin(), markers.end(), begun) != markers.end();
+  return std::find(markers.begin(), markers.end(), begun) != markers.end();
 }
 
 // What the rules of the world need to know of the last seconds.
@@ -365,7 +370,11 @@ std::string World::wrong_with_ring(bool explain) {
     if (first != nullptr && host.keys != first->keys) return host.name + " has other gossip keys than " + first->name;
     first = &host;
   }
-  if (head->one_writer && head->writer.nil()) return "there is no writer";
+  // One whose agent is gone can be made neither the writer nor the successor of one that could be.
+  const bool eligible = std::any_of(head->members.begin(), head->members.end(), [&](const Member& m) {
+    return m.in && m.absence == Absence::none && host(m.name).node && host(m.name).server->listening();
+  });
+  if (head->one_writer && head->writer.nil() && eligible) return "there is no writer";
   const auto anybody_asks_for = [&](bool one_writer) {
     return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) {
       return h.node && head->find(h.disk.self) != nullptr && h.settings.one_writer == one_writer;
@@ -468,6 +477,7 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   const auto up = source_of(head, member.id);
   const bool should_write = member.in && (!head.one_writer || head.writer == member.id);
   if (should_write && server.read_only()) return member.name + " is read_only" + explained(member.name);
+  if (should_write && head.one_writer && !has_opened(h, head)) return member.name + " is the writer and has not opened";
   if (head.one_writer && !should_write && !server.read_only())
     return member.name + " takes writes and is not the writer";
   if (!up) return {};
