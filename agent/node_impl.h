@@ -145,6 +145,7 @@ class Node::Impl {
   const NodeRecord* wanted_source(NodeRecord& looked) const;
   bool member_well(const NodeId& id) const;
   std::optional<std::string> position_of(const NodeId& id);
+  bool gives_before_it_takes(const Link& link, const NodeId& up);
   void follow_way_back();
   void follow_way_out();
   void copy_ended();
