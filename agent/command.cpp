@@ -100,6 +100,8 @@ CommandStep maintenance(const Command& command, const View& view, const std::str
   if (member->absence == Absence::maintenance && member->absence_ms == for_ms && member->note == reason)
     return done(member->name + (member->in ? " is being drained" : " is out") + " for maintenance");
   if (member->absence == Absence::leaving) return refuse(member->name + " is leaving the ring");
+  // The others no longer count what it has (against_copying): it cannot come back with that.
+  if (member->absence == Absence::copying) return refuse(member->name + " waits for a copy of its data");
   if (const std::string why = member->in ? nobody_else(view, *member) : ""; !why.empty()) return refuse(why);
   Config next = head;
   Member& changed = *next.find(member->id);

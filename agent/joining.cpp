@@ -65,9 +65,9 @@ std::string holder(const View& view, const NodeRecord& lacking) {
     const PeerView* p = peer(view, member.id);
     if (member.id == view.self || p == nullptr || p->record == nullptr || is_copied_onto(member)) continue;
     if (own_lost(own, lacking.executed, {p->record}) == 0) continue;
-    const bool applies =
-        std::any_of(lacking.links.begin(), lacking.links.end(), [](const LinkFact& l) { return l.sql; });
-    if (p->record == &lacking && !applies)
+    const bool stopped =
+        std::none_of(lacking.links.begin(), lacking.links.end(), [](const LinkFact& l) { return l.sql; });
+    if (p->record == &lacking && stopped)
       return "it has received and does not apply: start the applier there (START REPLICA SQL_THREAD)";
     if (member.in) return member.name + " has: they are on their way";
     if (member.role == Role::leaf) return "the leaf " + member.name + " has, which gives nothing: reseed it first";

@@ -119,7 +119,8 @@ Time LocalServer::next_due() const {
 }
 
 Duration LocalServer::link_quiet_for(Time now) const {
-  return std::max(unanswered_since_.value_or(now) - heard_at_ - unseen_, Duration{0});
+  const Time until = up() ? unanswered_since_.value_or(now) : now;
+  return std::max(until - heard_at_ - unseen_, Duration{0});
 }
 
 bool LocalServer::link_lost_by_itself() const {

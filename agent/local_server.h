@@ -41,9 +41,11 @@ class LocalServer {
   Time state_at() const { return state_at_; }
   const Link* link() const { return state_ ? state_->link() : nullptr; }
 
-  // How long the link has shown no sign of life from its source. While this server answers no poll nobody can tell: what it
-  // does not answer counts against itself, not against its source.
+  // How long the link has shown no sign of life from its source. While a poll waits for its answer nobody can tell: that time
+  // counts against this server and not against its source, until this one is known to hang.
   Duration link_quiet_for(Time now) const;
+  // How long the oldest poll has waited; zero if none does.
+  Duration unanswered_for(Time now) const { return unanswered_since_ ? now - *unanswered_since_ : Duration{0}; }
   bool link_lost_by_itself() const;                          // 2003, 2013 and their like
   bool relay_log_ahead() const { return relay_log_ahead_; }  // it holds what is not executed yet and can still be
   // The number of looks in a row in which the applier said that it had read everything.

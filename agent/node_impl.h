@@ -334,7 +334,7 @@ class Node::Impl {
   bool adopted_ = false;  // this start of mysqld was found running in a ring
   bool start_checked_ = false;
   std::optional<Time> read_only_since_;      // as this agent has seen it
-  std::optional<std::string> drain_target_;  // what must have reached the next one before a planned absence begins
+  std::optional<std::string> drain_target_;  // what the next one (a leaver: all) must have before it goes
   Time adopted_at_{0};
   std::optional<Time> stuck_since_;
   std::optional<Time> starved_since_;

@@ -32,7 +32,8 @@ bool names_self(const std::vector<CanvassItem>& items, Evidence evidence) {
 
 LinkSays Node::Impl::link_says() const {
   const Link* link = server_.link();
-  if (link == nullptr || !server_.up()) return LinkSays::nothing;
+  if (link == nullptr || !server_.up() || server_.unanswered_for(now_) >= settings.silence / 2)
+    return LinkSays::nothing;
   if (server_.link_lost_by_itself()) return LinkSays::broken;
   if (link->io == IoState::stopped || (!link->sql_running && link->sql_errno == 0)) return LinkSays::nothing;
   if (link->io == IoState::connecting && link->io_errno != 0) return LinkSays::nothing;

@@ -410,7 +410,7 @@ void Node::Impl::follow_way_out() {
 }
 
 // All that was here when writes had ended, and when whoever went before was gone, is at the next one; of one that goes for
-// good, at all in the ring whose agents answer: nothing that it wrote shall depend on one other server. The look that counts
+// good, at all in the ring whose agents live: nothing that it wrote shall depend on one other server. The look that counts
 // was begun after read_only had been seen: nothing can have been committed since.
 bool Node::Impl::drained() {
   const auto followers = downstream(*chain.head(), self());
@@ -426,9 +426,8 @@ bool Node::Impl::drained() {
   if (!has_all(followers.front())) return false;
   if (own_member()->absence != Absence::leaving) return true;
   const std::vector<NodeId> in = ring(*chain.head());
-  return std::all_of(in.begin(), in.end(), [&](const NodeId& id) {
-    return id == self() || swim_.liveness(id) != Liveness::alive || has_all(id);
-  });
+  return std::all_of(in.begin(), in.end(),
+                     [&](const NodeId& id) { return id == self() || !agent_lives(id) || has_all(id); });
 }
 
 // ---------------------------------------------------------------- starving

@@ -80,7 +80,7 @@ bool writes_while_out(const Member& member);
 // Its data is made anew: it takes no writes and follows nobody until the copy is there.
 bool is_copied_onto(const Member& member);
 
-// The class of a member whose data has been made anew, until it has caught up.
+// The class of a member whose data has been made anew, until it comes in (a leaf keeps it).
 inline constexpr const char* kCopied = "copied";
 
 }  // namespace ringagent

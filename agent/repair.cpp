@@ -29,7 +29,9 @@ std::int64_t us(Duration d) {
 bool Repair::drained(const LocalServer& server) const {
   const Link* link = server.link();
   if (link == nullptr || server.state_at() < began_) return false;
-  return link->drained_exact || server.idle_looks() - idle_looks_then_ >= kIdleLooks;
+  // An applier that has stopped without an error has not: it may be a shutdown, and a repoint would throw the rest away.
+  const bool failed = !link->sql_running && link->sql_errno != 0;
+  return link->drained_exact || failed || server.idle_looks() - idle_looks_then_ >= kIdleLooks;
 }
 
 void Repair::begin(const Plan& plan, const LocalServer& server, const Head& head, Time now, RepairOut& out) {

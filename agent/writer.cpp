@@ -16,16 +16,18 @@ Duration agent_period(const View& view) {
   return 2 * view.silence / kLeaseAsks + 500ms;
 }
 
-// How long ago its server was last known to live; max() if nobody can say.
-Duration server_heard_for(const View& view, const NodeId& id) {
+// How long ago its server was last known to live; max() if nobody can say. Who watches no more has only a last word: it shows
+// that the server lived then, and not that it has not since.
+Duration server_heard_for(const View& view, const NodeId& id, bool by_living_only) {
   Duration heard = Duration::max();
   if (view.link_source == id && (view.link == LinkSays::alive || view.link == LinkSays::quiet))
     heard = view.link_quiet_for;
   for (const auto& [other, p] : view.peers) {
     if (other == id || other == view.self || p.record == nullptr) continue;
+    const bool lives = agent_answers(p) && !p.ping_unanswered;  // what it does not take back is still so
+    if (by_living_only && (!lives || p.record->health != MysqlHealth::up)) continue;
     for (const LinkFact& link : p.record->links) {
       if (link.source != id || link.io != 2) continue;
-      const bool lives = agent_answers(p) && !p.ping_unanswered;  // what it does not take back is still so
       const Duration age = !lives ? p.heard_for : link.heard_ms == 0 ? Duration{0} : p.record_age;
       if (age != Duration::max()) heard = std::min(heard, age + std::chrono::milliseconds(link.heard_ms));
     }
@@ -38,8 +40,11 @@ Duration server_heard_for(const View& view, const NodeId& id) {
 // Somebody still heard of the server when nothing was heard of its agent any more: it may live with nobody to tell it that
 // its lease has ended.
 bool outlives_agent(const View& view, const NodeId& id) {
-  const Duration server = server_heard_for(view, id);
-  return server != Duration::max() && peer(view, id)->heard_for > server + agent_period(view);
+  const Duration server = server_heard_for(view, id, false);
+  // Who has never heard of it was not there before his own start to hear of it.
+  const Duration heard = peer(view, id)->heard_for;
+  const Duration agent = heard == Duration::max() ? view.up_for : heard;
+  return server != Duration::max() && agent > server + agent_period(view);
 }
 
 // May its end be waited for by the clock? Only if its agent was there to make its server read_only when it was cut off: then
@@ -50,9 +55,10 @@ bool ends_by_time(const View& view, const NodeId& id) {
   if (p->record->health == MysqlHealth::hung) return false;
   if (answers_now(view, id)) return true;
   if (p->port == EdgeState::refused) return true;  // when it starts again it is read_only, and gets no lease
-  const Duration server = server_heard_for(view, id);
-  if (server == Duration::max()) return true;
-  return server <= p->heard_for + agent_period(view) && !outlives_agent(view, id);
+  const Duration server = server_heard_for(view, id, true);
+  const bool cut_off_before =
+      server != Duration::max() && p->heard_for != Duration::max() && server > p->heard_for + agent_period(view);
+  return !cut_off_before && !outlives_agent(view, id);
 }
 
 bool lost_now(const Config& next, const NodeId& id) {
@@ -234,7 +240,7 @@ std::string still_writing(const View& view, Duration learnt_for) {
     }
     if (old.by_time && !hangs && (p == nullptr || !outlives_agent(view, old.id))) continue;
     return "nobody can tell whether " + server + " takes writes, for its agent " +
-           (hangs ? "said that it hangs" : "was gone before it was") +
+           (hangs ? "said that it hangs" : "did not fall silent together with it") +
            ": once you know that it is down, run `ringagent writer " +
            (head.find(head.writer) != nullptr ? head.find(head.writer)->name : "NODE") + " --yes-the-old-one-is-down`";
   }

@@ -79,7 +79,7 @@ struct LinkFact {
   std::uint32_t error_number = 0;  // of the IO thread, else of the SQL thread
   std::string error;
   std::string transaction;     // on which the SQL thread stands, where the server tells
-  std::uint32_t heard_ms = 0;  // coarse: age of the last sign of life from the source when the fact was made
+  std::uint32_t heard_ms = 0;  // coarse: how long the source had given no sign of life when last looked at
   bool verified = false;       // since the last repoint an event or heartbeat has arrived
   bool operator==(const LinkFact&) const = default;
 };

@@ -171,15 +171,17 @@ class World : private Surroundings {
     std::map<std::size_t, Time> heard_since;  // of its server, by those that follow it (their numbers)
     Time out_since = Time::max();             // by its own disk, its agent running all the while
     bool was_member = false;
-    bool gone = false;      // it is no member any more
-    bool left = false;      // in good order: what it wrote has reached the others
-    bool has_copy = false;  // of the data, which its agent has to be told of
-    bool damaged = false;   // its server has lost transactions that others may have: only a reseed helps
+    bool gone = false;        // it is no member any more
+    bool left = false;        // in good order: what it wrote has reached the others
+    bool has_copy = false;    // of the data, which its agent has to be told of
+    bool copy_lacks = false;  // what its own server once wrote and others have
+    bool damaged = false;     // its server has lost transactions that others may have: only a reseed helps
     // C12: when its agent ceased to watch its server, and when it began again; when its server was last within reach.
     std::optional<Time> unwatched_since;
     Time watched_again{0};
     Time unwatched_last{0};
     Time reached{0};
+    Time hung_since{0};
     bool hung_unheard = false;
     bool within_reach = false;
     Time reached_since{0};

@@ -26,7 +26,8 @@ void World::tend(const std::string& name) {
     const bool lost = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
       return p.code == "needs_reseed" && p.node == name && p.text.find("lost tail") != std::string::npos;
     });
-    if (lost && !h.damaged) violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
+    if (lost && !h.damaged && !h.copy_lacks)
+      violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
     if (!has("needs_reseed") && !in_the_way) return;
     const Config* head = checker_.newest();
     const Member* member = head == nullptr ? nullptr : head->find(name);

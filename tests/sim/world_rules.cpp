@@ -85,8 +85,11 @@ void World::note_watching(Host& host) {
   const auto hearers = std::count_if(hosts_.begin(), hosts_.end(), [&](const Host& other) {
     return other.number != host.number && other.node && reaches(host, other, Net::agents);
   });
-  const bool told = 2 * hearers >= static_cast<std::ptrdiff_t>(hosts_.size());
-  host.hung_unheard = host.server->hung() && (host.hung_unheard || !told);
+  const bool told = 2 * (hearers + 1) > static_cast<std::ptrdiff_t>(hosts_.size());
+  if (!host.server->hung()) host.hung_since = now_;
+  // Later than that the others have been told.
+  const bool unknown_yet = now_ - host.hung_since <= host.settings.hung_after + kWatchedFor;
+  host.hung_unheard = host.server->hung() && (host.hung_unheard || (!told && unknown_yet));
   const bool watched = host.node && now_ >= host.paused_until && !host.disk.chain.empty() && !host.hung_unheard;
   if (!watched && !host.unwatched_since) host.unwatched_since = now_;
   if (watched && host.unwatched_since) {
@@ -94,8 +97,7 @@ void World::note_watching(Host& host) {
     host.watched_again = now_;
   }
   const bool reached = std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
-    return other.number != host.number && other.server->listening() && reaches(host, other, Net::databases) &&
-           reaches(other, host, Net::databases);
+    return other.number != host.number && other.server->listening() && linked(host, other, Net::databases);
   });
   if (!reached || !host.server->listening() || host.server->hung()) {
     host.within_reach = false;
@@ -194,8 +196,9 @@ void World::copy_data(const Host& donor, Host& to) {
   const std::multiset<std::uint64_t> before = to.server->contents();
   to.server->copy_from(*donor.server);
   forget_missing(to, before);
+  to.damaged = false;
   // The donor may not have had all that it once wrote: then its agent finds a lost tail, and rightly.
-  to.damaged = std::any_of(acknowledged_.begin(), acknowledged_.end(), [&](const auto& written) {
+  to.copy_lacks = std::any_of(acknowledged_.begin(), acknowledged_.end(), [&](const auto& written) {
     const std::uint64_t content = written.first;
     return written.second == to.name && to.server->holds(content) == 0 &&
            std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) { return h.server->holds(content) > 0; });
