@@ -359,15 +359,15 @@ void Node::Impl::follow_way_back() {
   if (!start_checked_) return back_to(Phase::checking);
   const auto up = upstream(*chain.head(), self());
   const Link* link = server_.link();
-  const bool takes_no_writes = server_.state()->read_only || writes_while_out(*me);
-  if (up && link != nullptr && takes_no_writes && gives_before_it_takes(*link, *up)) {
+  const bool writes_as_wanted = server_.state()->read_only || writes_while_out(*me);
+  if (up && link != nullptr && writes_as_wanted && gives_before_it_takes(*link, *up)) {
     catch_up_target_.clear();
     if (!settling_since_) settling_since_ = now_;
     phase_ = now_ - *settling_since_ >= settle_time(settings.settle, me->flaps) ? Phase::ready : Phase::settling;
     return;
   }
   const bool running =
-      up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running && takes_no_writes;
+      up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running && writes_as_wanted;
   const std::optional<std::string> there = up && running ? position_of(*up) : std::nullopt;
   if (!there) return back_to(Phase::following);
   // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.

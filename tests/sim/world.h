@@ -181,8 +181,8 @@ class World : private Surroundings {
     Time watched_again{0};
     Time unwatched_last{0};
     Time reached{0};
-    Time hung_since{0};
-    bool hung_unheard = false;
+    Time hung_since{0};         // or, while it does not hang: now
+    bool hung_unheard = false;  // and its agent could tell too few of it before it was late
     bool within_reach = false;
     Time reached_since{0};
     Time reached_before{0};  // when the time of being within reach before this one ended

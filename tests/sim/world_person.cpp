@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <utility>
 
 #include "tests/sim/world.h"
 
@@ -119,15 +118,15 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       const Member* member = head == nullptr ? nullptr : head->find(h.name);
       if (member != nullptr && member->absence == Absence::maintenance)
         command(h.name, "maintenance", {{"node", h.name}, {"state", "off"}});
+      const std::string start = h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA";
       const bool removed = head != nullptr && member == nullptr;
       if (h.server->listening() && !h.server->sql_running() && h.server->sql_errno() != 0 && !removed)
-        operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE" : "START REPLICA");
+        operate(h.name, start);
       const bool waited_for = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeView& v) {
         return v.agent == "alive" && v.blocked.find(h.name + " does not have all") != std::string::npos &&
                v.blocked.find("start the applier there") != std::string::npos;
       });
-      if (waited_for && h.server->listening())
-        operate(h.name, h.server->flavor() == Flavor::mariadb ? "START SLAVE SQL_THREAD" : "START REPLICA SQL_THREAD");
+      if (waited_for && h.server->listening()) operate(h.name, start + " SQL_THREAD");
       const bool read_only = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
         return p.code == "read_only" && p.node == h.name;
       });

@@ -8,7 +8,7 @@ namespace ringagent::sim {
 namespace {
 
 constexpr Duration kWatch = 100ms;
-constexpr Duration kSoundFor = 5s;
+constexpr Duration kSoundFor = 5s;         // any evidence that is older has been refuted
 constexpr Duration kTogether = 2500ms;     // closer to each other nobody can tell which of two went first
 constexpr Duration kWatchedFor = 500ms;    // a look, and a statement
 constexpr Duration kReadOnlyWithin = 12s;  // a statement that was overtaken is tried again, and may have to back off
