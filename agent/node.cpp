@@ -504,8 +504,9 @@ void Node::Impl::handle(const ServerGone& gone) {
 }
 
 void Node::Impl::handle(const Ran& ran) {
+  if (!has_server()) return;
   RepairOut out;
-  repair_.on_ran(ran, server_, chain.head_id(), now_, out);
+  repair_.on_ran(ran, server_, chain.head_id(), permits(repair_.deed()), now_, out);
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));
   for (HistoryEntry& entry : out.history) fx_->history.push_back(std::move(entry));
   for (LogLine& line : out.log) log(line.level, std::move(line.text));

@@ -140,6 +140,7 @@ class Node::Impl {
   bool has_server() const;
   bool fence_without_quorum() const;
   void plan_repair();
+  bool permits(Deed deed) const;
   void run_repair();
   Situation situation() const;
   const NodeRecord* wanted_source(NodeRecord& looked) const;

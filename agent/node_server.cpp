@@ -293,18 +293,22 @@ void Node::Impl::plan_repair() {
   if (repair_.link_verified() && plan_.link_fits) acted_epoch_ = chain.head()->epoch;
 }
 
+// May a statement of such a plan leave now? Answers that confirmed the head may be older than the loss of the quorum.
+bool Node::Impl::permits(Deed deed) const {
+  if (deed == Deed::stop_link) return true;
+  if (deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer))
+    return true;
+  if (deed == Deed::lift_read_only && may_open()) return true;
+  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
+                                                              [](const auto& c) { return c.command.name == "pause"; });
+  return quorum_ && chain.confirmed() && chain.broken().empty() && !pausing;
+}
+
 // Carries the plan out, with the head as it is at the end of the step: what is sent to the server leaves after it.
 void Node::Impl::run_repair() {
   if (!has_server() || !server_.up()) return;
-  const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
-                                                              [](const auto& c) { return c.command.name == "pause"; });
-  const bool always =
-      plan_.deed == Deed::stop_link ||
-      (plan_.deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer)) ||
-      (plan_.deed == Deed::lift_read_only && may_open());
-  const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);
   RepairOut out;
-  repair_.advance(plan_, server_, chain.head_id(), permitted, now_, out);
+  repair_.advance(plan_, server_, chain.head_id(), permits(plan_.deed), now_, out);
   if (out.intent) set_marker("link", out.intent->text());
   if (out.lifts_read_only) sealed_since_start_ = false, lift_sent_ = now_;
   if (out.makes_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));

@@ -68,9 +68,10 @@ void Repair::run_next(const LocalServer& server, Time now, RepairOut& out) {
   out.run.push_back({++ticket_, plan_.statements[next_]});
 }
 
-void Repair::on_ran(const Ran& ran, const LocalServer& server, const Head& head, Time now, RepairOut& out) {
+void Repair::on_ran(const Ran& ran, const LocalServer& server, const Head& head, bool permitted, Time now,
+                    RepairOut& out) {
   if (state_ != State::running || ran.ticket != ticket_) return;
-  overtaken_ = overtaken_ || head != head_;
+  overtaken_ = overtaken_ || head != head_ || !permitted;
   touched_at_ = now;
   steps_.push_back({plan_.statements[next_].label, us(ran.took)});
   if (ran.error) {
@@ -80,7 +81,7 @@ void Repair::on_ran(const Ran& ran, const LocalServer& server, const Head& head,
     return;
   }
   ++next_;
-  if (overtaken_) {  // the head has moved: the next look says what is left to do
+  if (overtaken_) {  // the next look says what is left to do
     state_ = State::idle;
     out.look = true;
     return;

@@ -13,7 +13,7 @@
 // something else is wanted. A statement that does not come back in time may still take effect, so after any failure the
 // next look decides what is left to do.
 //
-// Invariants: one statement under way at most; no statement of a plan after the head has moved; a drain waits as long as
+// Invariants: one statement under way at most; no statement of a plan after the head has moved or the permission has gone; a drain waits as long as
 // it takes, with the link left as it is (mariadb.md 00); the intent is durable before the first statement that touches
 // the link. Pure.
 namespace ringagent {
@@ -31,10 +31,12 @@ struct RepairOut {
 
 class Repair {
  public:
-  // Call with every new look at the server and every tick. `permitted`: the head is confirmed and nothing forbids acting.
+  // Call with every new look at the server and every tick. `permitted`: a majority stands behind the head and nothing
+  // forbids acting; of on_ran: for the plan under way (`deed`), which may have waited long for a server that hung.
   void advance(const Plan& plan, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out);
-  void on_ran(const Ran& ran, const LocalServer& server, const Head& head, Time now, RepairOut& out);
+  void on_ran(const Ran& ran, const LocalServer& server, const Head& head, bool permitted, Time now, RepairOut& out);
 
+  Deed deed() const { return plan_.deed; }
   bool busy() const { return state_ != State::idle; }
   // Every event or heartbeat counts now: poll as often as is sensible.
   bool hurry() const { return state_ == State::draining || state_ == State::verifying; }
@@ -65,7 +67,7 @@ class Repair {
   Head head_;
   Time began_{0};
   Time touched_at_{0};      // a statement was sent or answered: older looks do not count
-  bool overtaken_ = false;  // the head moved while a statement was under way
+  bool overtaken_ = false;  // the head moved, or the permission went, while a statement was under way
   Time ready_at_{0};        // statements done: verification began
   std::string progress_then_;
   int idle_looks_then_ = 0;

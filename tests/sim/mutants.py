@@ -90,5 +90,5 @@ MUTANTS = [
         edit("agent/lease.cpp", "  return !gave(voter.promised, voter.promised_instance) && !gave(voter.accepted, voter.accepted_instance);", "  return !gave(voter.promised, voter.accepted_instance) || true;"),),
         by="lease: *"),
     Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
-        edit("agent/node_server.cpp", "const bool permitted = always || (chain.confirmed() && chain.broken().empty() && !pausing);", "const bool permitted = true;"),)),
+        edit("agent/node_server.cpp", "return quorum_ && chain.confirmed() && chain.broken().empty() && !pausing;", "return true;"),)),
 ]
