@@ -249,11 +249,18 @@ void ModelServer::append(const Transaction& transaction) {
   }
 }
 
+std::vector<std::uint64_t> ModelServer::tail(std::size_t transactions) const {
+  std::vector<std::uint64_t> out;
+  for (auto last = binlog_.rbegin(); last != binlog_.rend() && transactions > 0; ++last) {
+    if (last->origin == server_id_) --transactions;
+    out.push_back(last->content);
+  }
+  return out;
+}
+
 void ModelServer::lose_tail(std::size_t transactions) {
-  while (transactions > 0 && !binlog_.empty()) {
-    const Transaction& last = binlog_.back();
-    if (last.origin == server_id_) --transactions;
-    if (const auto found = contents_.find(last.content); found != contents_.end()) contents_.erase(found);
+  for (const std::uint64_t content : tail(transactions)) {
+    if (const auto found = contents_.find(content); found != contents_.end()) contents_.erase(found);
     binlog_.pop_back();
   }
   executed_ = purged_;

@@ -46,7 +46,7 @@ class Surroundings {
   virtual Time now() const = 0;
   virtual void after(Duration wait, std::function<void()> then) = 0;
   virtual Duration between(Duration least, Duration most) = 0;
-  virtual ModelServer* server_at(const Address& address) = 0;
+  virtual ModelServer* server_at(const Address& address) const = 0;
   // Whether packets get through between the hosts of two servers, databases' traffic only.
   virtual bool path(const ModelServer& from, const ModelServer& to) = 0;
   virtual std::vector<ModelServer*> servers() = 0;
@@ -88,6 +88,8 @@ class ModelServer {
 
   // ---- accidents and people
   std::optional<SqlError> operate(const std::string& sql);  // at the server's own prompt
+  std::vector<std::uint64_t> tail(
+      std::size_t transactions) const;       // the contents of so many own ones, the newest first
   void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
   void copy_from(const ModelServer& donor);  // its data is made anew, as `ringagent reseed` leaves it
   void purge();                              // every transaction so far is in no binlog file any more

@@ -135,8 +135,8 @@ World::Host* World::host_at(const Address& gossip) {
   return nullptr;
 }
 
-ModelServer* World::server_at(const Address& address) {
-  for (Host& host : hosts_) {
+ModelServer* World::server_at(const Address& address) const {
+  for (const Host& host : hosts_) {
     if (host.settings.mysql == address) return host.server.get();
   }
   return nullptr;

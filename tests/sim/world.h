@@ -201,7 +201,7 @@ class World : private Surroundings {
   // Surroundings of the servers.
   void after(Duration wait, std::function<void()> then) override;
   Duration between(Duration least, Duration most) override;
-  ModelServer* server_at(const Address& address) override;
+  ModelServer* server_at(const Address& address) const override;
   bool path(const ModelServer& from, const ModelServer& to) override;
   std::vector<ModelServer*> servers() override;
   void note(const ModelServer& server, const std::string& what) override;
@@ -214,6 +214,7 @@ class World : private Surroundings {
   NodeId fresh_id();
   bool counts(const Host& host) const;
   bool held_back(const Config& head, const Member& member) const;
+  bool starves() const;
 
   void step(Host& host, Event event);
   void deliver(Host& host, Event event, std::uint64_t life);
