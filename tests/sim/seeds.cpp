@@ -376,7 +376,14 @@ void Draw::add_writer() {
     const double at = some_time();
     acts_.emplace_back(at, "command " + somebody() + " writer node " + somebody());
   }
-  if (random() % 10 != 0 || !formed_) return;
+  if (!formed_) return;
+  if (random() % 5 == 0) {  // cut off for longer than any lease: the next writer opens by the clock
+    const double at = static_cast<double>(random() % 2000) / 1000;
+    const std::string& name = somebody();
+    acts_.emplace_back(at, "cut network " + name + " |" + others(name));
+    calm_at_ = std::max(calm_at_, at + 9 + static_cast<double>(random() % 4000) / 1000);
+  }
+  if (random() % 10 != 0) return;
   const double off = some_time();
   for (const std::string& name : names_) {
     acts_.emplace_back(off + static_cast<double>(random() % 1000) / 1000, "reload " + name + " all");
