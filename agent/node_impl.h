@@ -20,13 +20,16 @@
 #include "gossip/key_book.h"
 #include "gossip/swim.h"
 
-// The inside of Node. Its functions are spread over eight files by what they are about:
+// The inside of Node. Its functions are spread over eleven files by what they are about:
 //   node.cpp         dispatch of events, packets, time
 //   node_join.cpp    formation, init, join
 //   node_ring.cpp    campaigns (wish -> canvass -> Paxos), the voter's answers, commands
 //   node_force.cpp   a forced quorum
 //   node_keys.cpp    the gossip keys: what the others are told, commands
-//   node_server.cpp  the own server: start check, way back, reconcile and repair, the own record
+//   node_server.cpp  the own server: poll, reconcile, repair
+//   node_start.cpp   the check of every start of mysqld
+//   node_ways.cpp    the way back into the ring, the planned way out
+//   node_record.cpp  what all shall know of the own server
 //   node_writer.cpp  the one writer: lease, beginning and end of a tenure
 //   node_status.cpp  the snapshot
 namespace ringagent {
@@ -57,6 +60,7 @@ class Node::Impl {
   bool changes_nothing(const Event& event) const;
   bool says_nothing_new(const Packet& packet) const;
   void tick_gossip();
+  void set_marker(const std::string& key, const std::string& value);
   void settle_step();  // what follows from whatever the event changed
   ChainOut chain_out() const;
   void take(ChainOut out);
@@ -133,10 +137,8 @@ class Node::Impl {
   std::vector<std::string> keys_of(const NodeId& member) const;
 
   // ---- node_server.cpp
+  static constexpr Duration kLookUrgent{500'000};
   void poll_if_due();
-  void note_start();
-  void check_start();
-  void lifted_read_only();
   bool has_server() const;
   bool fence_without_quorum() const;
   void plan_repair();
@@ -145,25 +147,33 @@ class Node::Impl {
   Situation situation() const;
   const NodeRecord* wanted_source(NodeRecord& looked) const;
   bool member_well(const NodeId& id) const;
+
+  // ---- node_start.cpp
+  bool same_start(const std::string& marker) const;
+  std::string start_name() const;
+  void note_start();
+  void lifted_read_only();
+  bool heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked);
+  void check_start();
+
+  // ---- node_ways.cpp
   std::optional<std::string> position_of(const NodeId& id);
   bool gives_before_it_takes(const Link& link, const NodeId& up);
   void follow_way_back();
-  void follow_way_out();
   void copy_ended();
+  void follow_way_out();
   bool drained();
+
+  // ---- node_record.cpp
   void note_starving();
   std::string stuck_now() const;
   std::string starved_now() const;
+  LinkFact link_fact(const Link& link) const;
+  std::vector<ProblemFact> own_problems() const;
+  NodeRecord own_record() const;
   void lint();
   void publish();
   void answer_asks();
-  bool heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked);
-  NodeRecord own_record() const;
-  std::vector<ProblemFact> own_problems() const;
-  LinkFact link_fact(const Link& link) const;
-  bool same_start(const std::string& marker) const;
-  std::string start_name() const;
-  void set_marker(const std::string& key, const std::string& value);
 
   // ---- node_writer.cpp
   bool is_writer() const;

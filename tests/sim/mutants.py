@@ -45,7 +45,7 @@ MUTANTS = [
         edit("mysql/dialect_plans.cpp", "    plan = stop_link();\n",
              '    plan = stop_link();\n    plan.insert(plan.begin(), plain("STOP SLAVE IO_THREAD", "stop receiver", 5s));\n'),)),
     Mutant("reuse_own_numbers", "a server that lost its tail writes on, and its new transactions are dropped", "C8", (
-        edit("agent/node_server.cpp", "  std::int64_t lost = own_lost(", "  std::int64_t lost = 0 * own_lost("),)),
+        edit("agent/node_start.cpp", "  std::int64_t lost = own_lost(", "  std::int64_t lost = 0 * own_lost("),)),
     Mutant("hearsay_as_life", "a voter objects for a host that it has not heard of", "C11", (
         edit("gossip/swim.cpp", "  if (answer.ok) reprieve(*peer);", "  if (answer.ok) reprieve(*peer), peer->last_answer = now;"),
         edit("gossip/swim.cpp", "const PingReqAnswer& answer, Time /*now*/,", "const PingReqAnswer& answer, Time now,"))),
@@ -70,14 +70,14 @@ MUTANTS = [
         edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned && !goes) return std::nullopt;", "  return std::nullopt;"),
         edit("agent/evidence.cpp", "    if (!unfollowed) return hear_stuck(view, *p);", "    return {};"))),
     Mutant("an_old_plan_goes_on", "the statements of one epoch are finished in the next", "C5", (
-        edit("agent/repair.cpp", "  overtaken_ = overtaken_ || head != head_;\n", ""),
+        edit("agent/repair.cpp", "overtaken_ || head != head_ || !permitted;", "overtaken_ || (!permitted && head == head_);"),
         edit("agent/repair.cpp", "      overtaken_ = overtaken_ || stale;\n", ""))),
     Mutant("whose_read_only", "a node that is back stays read_only for ever", WHOLE, (
         edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
     Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", "C13", (
-        edit("agent/node_server.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
+        edit("agent/node_start.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
     Mutant("leaves_undrained", "a node leaves with transactions that nobody else has", "FAILURE", (
-        edit("agent/node_server.cpp", "  phase_ = drained() ? Phase::drained : Phase::draining;", "  phase_ = Phase::drained;"),),
+        edit("agent/node_ways.cpp", "  phase_ = drained() ? Phase::drained : Phase::draining;", "  phase_ = Phase::drained;"),),
         by="protocol stories"),
     Mutant("relay_logs_do_not_count", "a lost tail that stands in a relay log only is not seen", "FAILURE", (
         edit("agent/positions.cpp", "!record->received.empty())", "false)"),), by="protocol stories"),

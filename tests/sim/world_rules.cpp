@@ -391,8 +391,8 @@ bool World::held_back(const Config& head, const Member& member) const {
   return std::any_of(purged.begin(), purged.end(), [&](const auto& p) {
     const std::uint64_t mine = at(have, p.first);
     if (p.second <= mine) return false;
-    const bool comes = source != nullptr && source->listening() && at(source->executed(), p.first) >= p.second &&
-                       at(source->purged(), p.first) <= mine;
+    const bool comes = source != nullptr && source->listening() && !source->hung() &&
+                       at(source->executed(), p.first) >= p.second && at(source->purged(), p.first) <= mine;
     return !comes;
   });
 }
