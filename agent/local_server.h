@@ -44,6 +44,8 @@ class LocalServer {
   // How long the link has shown no sign of life from its source. While a poll waits for its answer nobody can tell: that time
   // counts against this server and not against its source, until this one is known to hang.
   Duration link_quiet_for(Time now) const;
+  // Since something last arrived from the source, as far as polls have shown.
+  Duration link_heard_for(Time now) const { return now - heard_at_; }
   // How long the oldest poll has waited; zero if none does.
   Duration unanswered_for(Time now) const { return unanswered_since_ ? now - *unanswered_since_ : Duration{0}; }
   bool link_lost_by_itself() const;                          // 2003, 2013 and their like

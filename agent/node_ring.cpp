@@ -53,6 +53,7 @@ View Node::Impl::view() const {
   v.replay_max_age = settings.replay_max_age;
   v.link = link_says();
   v.link_quiet_for = server_.link_quiet_for(now_);
+  v.link_heard_for = server_.link_heard_for(now_);
   add_applicants(v);
   v.rerouted_for = rerouted_at_ ? now_ - *rerouted_at_ : kAges;
   v.bypass_stuck = settings.bypass_stuck;

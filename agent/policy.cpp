@@ -579,7 +579,7 @@ Judgement judge(const View& view, const CanvassItem& item) {
     case Evidence::mysqld_down: {
       // Only what arrived after the news of its death speaks against it; a look may be a little older than it seems.
       const bool mine_says_alive = !self && view.link == LinkSays::alive && view.link_source == item.node &&
-                                   view.link_quiet_for + kLookSkew < p->health_age;
+                                   view.link_heard_for + kLookSkew < p->health_age;
       if (mine_says_alive) return {Opinion::object, "my link to " + name + " is alive", false};
       return by_record(p->record != nullptr && p->record->health == MysqlHealth::down, "mysqld is down");
     }

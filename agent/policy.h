@@ -49,12 +49,13 @@ struct View {
   NodeId self;
   std::map<NodeId, PeerView> peers;   // every member of config
   LinkSays link = LinkSays::nothing;  // my own link to my source
-  Duration link_quiet_for{0};
-  NodeId link_source;            // nil: no link, or to no member
-  bool confirmed = false;        // my head is confirmed and I do not lag
-  Duration up_for{0};            // since this agent's start or its last long pause
-  Duration votes_differ_for{0};  // how long the wanted voters have differed from the config's
-  Duration rerouted_for{0};      // since the last way around a bad edge; max() if none is remembered
+  Duration link_quiet_for{0};         // for as long as that counts against my source (local_server.h)
+  Duration link_heard_for{0};         // since something last arrived, however long my own server has not answered
+  NodeId link_source;                 // nil: no link, or to no member
+  bool confirmed = false;             // my head is confirmed and I do not lag
+  Duration up_for{0};                 // since this agent's start or its last long pause
+  Duration votes_differ_for{0};       // how long the wanted voters have differed from the config's
+  Duration rerouted_for{0};           // since the last way around a bad edge; max() if none is remembered
   // By member: an agent without a ring that presents its name under another id, and was heard of lately.
   std::map<NodeId, Hello> applicants;
   std::map<std::string, Hello> joiners;  // by name: agents that ask to become members, and were heard of lately

@@ -158,6 +158,15 @@ TEST_CASE("mysqld_down: a link that is alive vetoes") {
   CHECK(opinion(own, 3, Evidence::mysqld_down) == Opinion::object);
 }
 
+TEST_CASE("mysqld_down: a link whose own server has not answered since the news says nothing against it") {
+  Scene scene(4);
+  scene.mysqld_down(3, 400ms);
+  scene.view.link_heard_for = 300ms;
+  CHECK(opinion(scene, 3, Evidence::mysqld_down) == Opinion::object);
+  scene.view.link_heard_for = 500ms;  // link_quiet_for stands still while a poll waits
+  CHECK(opinion(scene, 3, Evidence::mysqld_down) == Opinion::concur);
+}
+
 TEST_CASE("mysqld_down: a link that was stopped by hand is no evidence; the port is asked") {
   Scene scene(4);
   scene.mysqld_down(3);
