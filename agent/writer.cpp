@@ -47,14 +47,20 @@ bool outlives_agent(const View& view, const NodeId& id) {
   return server != Duration::max() && agent > server + agent_period(view);
 }
 
-// May its end be waited for by the clock? Only if its agent was there to make its server read_only when it was cut off: then
-// both fell silent together.
+// Its mysqld is down: when it starts again it is read_only, and is let write by nobody but a majority.
+bool known_down(const View& view, const NodeId& id) {
+  const PeerView* p = peer(view, id);
+  if (p == nullptr || p->record == nullptr) return false;
+  return p->record->health == MysqlHealth::down || (!answers_now(view, id) && p->port == EdgeState::refused);
+}
+
+// May the end of its lease be waited for by the clock? Only if its agent was there to make its server read_only when it was
+// cut off: then both fell silent together.
 bool ends_by_time(const View& view, const NodeId& id) {
   const PeerView* p = peer(view, id);
-  if (p == nullptr || p->record == nullptr || p->record->health == MysqlHealth::down) return true;
+  if (p == nullptr || p->record == nullptr || known_down(view, id)) return true;
   if (p->record->health == MysqlHealth::hung) return false;
   if (answers_now(view, id)) return true;
-  if (p->port == EdgeState::refused) return true;  // when it starts again it is read_only, and gets no lease
   const Duration server = server_heard_for(view, id, true);
   const bool cut_off_before =
       server != Duration::max() && p->heard_for != Duration::max() && server > p->heard_for + agent_period(view);
@@ -66,11 +72,10 @@ bool lost_now(const Config& next, const NodeId& id) {
   return member != nullptr && member->out_class == kLost;
 }
 
-void note_old(const View& view, Config& next, const NodeId& id) {
+void note_old(Config& next, const NodeId& id, bool by_time) {
   const auto is = [&](const OldWriter& old) { return old.id == id; };
   if (id.nil() || id == next.writer || lost_now(next, id)) return;
-  if (std::none_of(next.old_writers.begin(), next.old_writers.end(), is))
-    next.old_writers.push_back({id, ends_by_time(view, id)});
+  if (std::none_of(next.old_writers.begin(), next.old_writers.end(), is)) next.old_writers.push_back({id, by_time});
 }
 
 bool made_read_only_by_hand(const View& view, const NodeId& id) {
@@ -111,7 +116,8 @@ void begin_one_writer(const View& view, Config& next) {
   const auto best = best_writer(view, next);
   if (best) name_writer(view, next, *best);
   for (const Member& member : next.members) {
-    if (may_take_writes(view, member)) note_old(view, next, member.id);
+    // None of them has a lease: one that is cut off before it learns of this goes on for ever.
+    if (may_take_writes(view, member)) note_old(next, member.id, known_down(view, member.id));
   }
 }
 
@@ -154,7 +160,7 @@ void name_writer(const View& view, Config& next, const NodeId& id) {
   next.writer = id;
   next.writer_since = next.epoch;
   if (!view.config->one_writer || before == id) return;
-  note_old(view, next, before);
+  note_old(next, before, ends_by_time(view, before));
 }
 
 void settle_writer(const View& view, Config& next) {
@@ -181,7 +187,7 @@ void settle_writer(const View& view, Config& next) {
   const NodeId before = next.writer;
   next.writer = NodeId{};
   next.writer_since = next.epoch;
-  note_old(view, next, before);
+  note_old(next, before, ends_by_time(view, before));
 }
 
 std::optional<WriterStep> writer_step(const View& view) {
@@ -240,7 +246,7 @@ std::string still_writing(const View& view, Duration learnt_for) {
     }
     if (old.by_time && !hangs && (p == nullptr || !outlives_agent(view, old.id))) continue;
     return "nobody can tell whether " + server + " takes writes, for its agent " +
-           (hangs ? "said that it hangs" : "did not fall silent together with it") +
+           (hangs ? "said that it hangs" : "may not have made it read_only") +
            ": once you know that it is down, run `ringagent writer " +
            (head.find(head.writer) != nullptr ? head.find(head.writer)->name : "NODE") + " --yes-the-old-one-is-down`";
   }

@@ -194,6 +194,10 @@ TEST_CASE("writer: the mode follows the settings when all agree") {
   CHECK(on->next.writer == id_of(1));
   CHECK(on->next.lease_ms == 2500);
   CHECK(on->next.old_writers.size() == 3);
+  // Nobody had a lease that could end by the clock.
+  for (const OldWriter& old : on->next.old_writers) CHECK_FALSE(old.by_time);
+  s.record(3).health = MysqlHealth::down;
+  CHECK(writer_step(s.view)->next.old_writers[1] == OldWriter{id_of(3), true});
   // A longer lease is taken over; a shorter one never: the old one may still be held.
   s.config = on->next;
   s.view.silence = 2s;
