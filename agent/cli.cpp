@@ -66,10 +66,28 @@ class CommandLine {
       console.err << "ringagent: " << complaint(first, error) << "\n";
       return kExitUsage;
     }
+    if (const std::string empty = given_empty(app_); !empty.empty()) {
+      console.err << "ringagent: " << empty << " is given with nothing in it: is a shell variable not set?\n";
+      return kExitUsage;
+    }
     return actions_.at(app_.get_subcommands().front()->get_name())(console);
   }
 
  private:
+  // An option or argument whose value is "", or "". Nowhere is that a value; where it meant the default, a script with a
+  // variable that is not set would pause a ring for ever.
+  static std::string given_empty(const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& value : option->results()) {
+        if (value.empty()) return option->get_name();
+      }
+    }
+    for (const CLI::App* sub : app.get_subcommands()) {
+      if (std::string name = given_empty(*sub); !name.empty()) return name;
+    }
+    return {};
+  }
+
   CLI::App* add(const std::string& name, const std::string& what, const std::string& example, Action action) {
     CLI::App* sub = app_.add_subcommand(name, what);
     sub->footer("--socket PATH or --config FILE choose the agent. Example: ringagent " + example);

@@ -44,7 +44,7 @@ CommandStep propose(const View& view, Config next, const std::string& who, std::
 }
 
 CommandStep no_member(const Config& head, const std::string& name) {
-  return refuse("there is no member \"" + name + "\"; the members are " + member_names(head));
+  return refuse(no_such_member(head, name));
 }
 
 // Would the ring go on without `member`?
@@ -65,27 +65,47 @@ CommandStep refuse_reason() {
 
 CommandStep pause(const Command& command, const View& view, const std::string& who) {
   if (too_long(argument(command, "reason"))) return refuse_reason();
-  if (view.config->paused.on) return done("paused");
+  const Pause& now = view.config->paused;
+  const Pause wanted{true, who, argument(command, "reason"), number(command, "for_ms")};
+  if (now.on && now.for_ms == wanted.for_ms && now.reason == wanted.reason) return done("paused");
   Config next = *view.config;
-  next.paused = {true, who, argument(command, "reason"), number(command, "for_ms")};
-  return propose(view, std::move(next), who, "paused by " + who + because(argument(command, "reason")));
+  next.paused = wanted;
+  return propose(view, std::move(next), who, "paused by " + who + because(wanted.reason));
 }
 
-CommandStep resume(const Command&, const View& view, const std::string& who) {
-  if (!view.config->paused.on) return done("running");
+// Whose link was changed by hand is told so there alone: each agent leaves its own server to the person who has changed it.
+std::string changed_elsewhere(const View& view) {
+  std::string names;
+  for (const auto& [id, p] : view.peers) {
+    if (id == view.self || p.record == nullptr || p.record->foreign.empty()) continue;
+    names += (names.empty() ? "" : ", ") + view.config->find(id)->name;
+  }
+  return names.empty() ? "" : "; what was changed by hand is resumed by `ringagent resume` there: on " + names;
+}
+
+CommandStep resume(const Command& command, const View& view, const std::string& who) {
+  const Pause& now = view.config->paused;
+  if (!now.on) return done("running" + changed_elsewhere(view));
   Config next = *view.config;
   next.paused = {};
-  return propose(view, std::move(next), who, "resumed by " + who);
+  const bool over = !argument(command, "over").empty();
+  return propose(view, std::move(next), who, over ? "the pause by " + now.by + " is over" : "resumed by " + who);
 }
 
 CommandStep maintenance_off(const View& view, const Member& member, const std::string& who) {
   const bool planned = member.absence == Absence::maintenance || member.absence == Absence::leaving;
-  if (!planned) return done(member.name + " is not in maintenance");
+  // While it is in nobody has touched its data yet.
+  const bool copying = member.absence == Absence::copying;
+  if (copying && !member.in)
+    return refuse(member.name + " waits for a copy of its data: `ringagent reseed` there goes on with it");
+  if (!planned && !copying) return done(member.name + " is in no maintenance now");
   Config next = *view.config;
   end_absence(*next.find(member.id));
   return propose(view, std::move(next), who,
-                 who + " called off that " + member.name + " is " +
-                     (member.absence == Absence::leaving ? "leaving" : "in maintenance"));
+                 who + " called off that " + member.name +
+                     (copying                              ? " gets a copy of the data"
+                      : member.absence == Absence::leaving ? " is leaving"
+                                                           : " is in maintenance"));
 }
 
 CommandStep maintenance(const Command& command, const View& view, const std::string& who) {
@@ -312,6 +332,10 @@ std::vector<std::string> arguments(const Command& command, const std::string& ke
 std::string argument(const Command& command, const std::string& key) {
   const std::vector<std::string> all = arguments(command, key);
   return all.empty() ? "" : all.front();
+}
+
+std::string no_such_member(const Config& head, const std::string& name) {
+  return "there is no member \"" + name + "\"; the members are " + member_names(head);
 }
 
 bool is_command(const std::string& name) {

@@ -29,6 +29,7 @@ CommandStep command_step(const Command& command, const View& view, const std::st
 
 // The names that command_step knows.
 bool is_command(const std::string& name);
+std::string no_such_member(const Config& head, const std::string& name);
 
 // A named argument of a command, or ""; and all of that name, in order.
 std::string argument(const Command& command, const std::string& key);

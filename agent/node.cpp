@@ -278,8 +278,12 @@ void Node::Impl::on_adopted(const Config& config) {
   const bool copying = me != nullptr && !me->in && me->absence == Absence::copying;
   if (!copying && !chain.marker("copying").empty()) copy_ended();
   if (copying && chain.marker("copying").empty()) set_marker("copying", "1");
+  if (me != nullptr) set_marker("closed_for_good", "");
   if (config.evidence_class == to_string(Evidence::link)) rerouted_at_ = now_;
-  paused_since_ = config.paused.on ? std::optional<Time>(now_) : std::nullopt;
+  if (paused_ != config.paused) {
+    paused_ = config.paused;
+    paused_since_ = config.paused.on ? std::optional<Time>(now_) : std::nullopt;
+  }
   if (settling_since_ && own_member() && own_member()->in) settling_since_.reset();
   ++epochs_;
 

@@ -322,7 +322,8 @@ class Node::Impl {
     std::string answered;  // how it did
   };
   std::map<NodeId, LostWatch> lost_watch_;
-  std::optional<Time> paused_since_;  // the head's pause, as counted here
+  Pause paused_;                      // the head's pause
+  std::optional<Time> paused_since_;  // ... as counted here
 
   // Gossip keys.
   KeyBook key_book_;
@@ -388,6 +389,7 @@ class Node::Impl {
   std::string writer_waits_;  // why this writer has not begun yet
   std::uint64_t closed_epoch_ = 0;
   std::optional<Time> lift_sent_;  // and not known to be over
+  Time lifted_at_{0};              // a look from before that shows the agent's read_only
 
   // For lag: when this agent learnt that an origin had come so far. Newest last, bounded.
   struct Milestone {

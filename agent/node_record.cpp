@@ -122,7 +122,8 @@ NodeRecord Node::Impl::own_record() const {
     r.binlog_file = state.binlog_file;
     r.binlog_pos = state.binlog_pos;
     r.read_only = state.read_only;
-    r.read_only_by_agent = state.read_only && same_start(chain.marker("read_only"));
+    r.read_only_by_agent =
+        state.read_only && (same_start(chain.marker("read_only")) || server_.state_at() <= lifted_at_);
     for (const Link& link : state.links) r.links.push_back(link_fact(link));
     if (server_.relay_log_ahead()) r.received = server_.link()->io_position;
   }

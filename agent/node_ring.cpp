@@ -346,6 +346,17 @@ void Node::Impl::handle(const Command& command) {
     fx_->replies.push_back({command.id, false, "no ring has been formed yet"});
     return;
   }
+  if (own_member() == nullptr && command.name != "leave") {
+    fx_->replies.push_back({command.id, false,
+                            settings.name + " is no member of the ring any more: ask an agent of one that is; "
+                                            "`ringagent join` makes this one a member again"});
+    return;
+  }
+  // Later, when the ring has decided, that it is no member any more is the answer that was hoped for.
+  if (command.name == "remove" && chain.head()->find(std::string_view(argument(command, "node"))) == nullptr) {
+    fx_->replies.push_back({command.id, false, no_such_member(*chain.head(), argument(command, "node"))});
+    return;
+  }
   if (command.name == "resume" && !foreign_.empty()) {
     // What was changed by hand may be put right again.
     set_marker("link", "");
@@ -361,7 +372,7 @@ void Node::Impl::run_commands() {
   if (head.paused.on && paused_since_ && head.paused.for_ms > 0 && commands_.empty() &&
       now_ - *paused_since_ > std::chrono::milliseconds(head.paused.for_ms)) {
     // The pause is over; every node counts for itself, the first that proposes ends it.
-    commands_.push_back({{0, "resume", {}}, now_ + kCommandLimit});
+    commands_.push_back({{0, "resume", {{"over", "1"}}}, now_ + kCommandLimit});
   }
   while (!commands_.empty()) {
     const PendingCommand& pending = commands_.front();

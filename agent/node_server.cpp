@@ -83,6 +83,7 @@ Situation Node::Impl::situation() const {
   s.unfit = unfit_;
   s.read_only_is_ours = same_start(chain.marker("read_only"));
   s.link_verified = repair_.link_verified();
+  s.closed_for_good = !chain.marker("closed_for_good").empty();
   s.fence_without_quorum = fence_without_quorum();
   s.may_write = may_write();
   s.may_open = may_open();
@@ -106,6 +107,7 @@ void Node::Impl::plan_repair() {
     repair_.link_unverified();
     return;
   }
+  if (own_member() == nullptr && server_.state()->read_only) set_marker("closed_for_good", "1");
   Situation s = situation();
   NodeRecord looked;
   s.source = wanted_source(looked);
@@ -144,9 +146,13 @@ bool Node::Impl::permits(Deed deed) const {
   if (deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer))
     return true;
   if (deed == Deed::lift_read_only && may_open()) return true;
+  if (deed == Deed::set_read_only && own_member() == nullptr) return true;
   const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
                                                               [](const auto& c) { return c.command.name == "pause"; });
-  return quorum_ && chain.confirmed() && chain.broken().empty() && !pausing;
+  // In a pause nothing is begun; what was begun is finished, and what the loss of the quorum has closed is opened again.
+  const bool half_done = touches_link(deed) && Intent::parse(chain.marker("link")).working;
+  const bool allowed = !pausing || half_done || (deed == Deed::lift_read_only && settings.read_only_without_quorum);
+  return quorum_ && chain.confirmed() && chain.broken().empty() && allowed;
 }
 
 // Carries the plan out, with the head as it is at the end of the step: what is sent to the server leaves after it.

@@ -63,6 +63,7 @@ void Node::Impl::note_start() {
 
 // From now on clients write: the position at the start says nothing any more.
 void Node::Impl::lifted_read_only() {
+  lifted_at_ = now_;
   lift_sent_.reset();
   set_marker("read_only", "");
   sealed_since_start_ = false;

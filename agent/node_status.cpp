@@ -125,7 +125,13 @@ void Node::Impl::add_writer_problems(Snapshot& s) const {
     return add(s, "critical", "no_writer", "", "there is no writer: no server of the ring is well enough to be it");
   const Liveness liveness = head.writer == self() ? Liveness::alive : swim_.liveness(head.writer);
   const bool gone = liveness == Liveness::dead || liveness == Liveness::left;
-  if (gone && head.find(head.writer)->in)
+  const NodeRecord* last_word = facts_.find(head.writer);
+  if (gone && head.find(head.writer)->in && last_word != nullptr && last_word->read_only)
+    add(s, "critical", "writer_waits", name_of(head.writer),
+        "the agent of " + name_of(head.writer) +
+            " does not answer, and its server had not been opened when it was last "
+            "heard of: start that agent, or let `ringagent writer NODE` choose another writer");
+  else if (gone && head.find(head.writer)->in)
     add(s, "critical", "writer_unattended", name_of(head.writer),
         "the agent of the writer " + name_of(head.writer) +
             " does not answer; as far as anybody can tell its server goes on, so no other writer is chosen by itself: "
@@ -135,9 +141,13 @@ void Node::Impl::add_writer_problems(Snapshot& s) const {
 
 void Node::Impl::add_problems(Snapshot& s, Time now) const {
   const Config& head = *chain.head();
-  if (own_member() == nullptr)
+  if (own_member() == nullptr) {
+    const bool writes = server_.up() && !server_.state()->read_only;
     add(s, "critical", "removed", settings.name,
-        settings.name + " is no member of the ring any more: its server follows nobody");
+        settings.name + " is no member of the ring any more: its server follows nobody" +
+            (writes ? ", and takes writes that reach nobody" : "") +
+            "; of the others this agent is told nothing, ask one of theirs");
+  }
   if (!head.wanted_order.empty())
     add(s, "warning", "reordering", "", "the nodes are moved, one at a time, to the order that was asked for");
   if (!chain.broken().empty()) {
@@ -162,11 +172,14 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     for (const NodeId& id : voters(head)) {
       if (!counts_as_reachable(id)) missing += (missing.empty() ? "" : ", ") + name_of(id);
     }
+    const std::size_t lacking = s.quorum_needed - s.quorum_reachable;
     add(s, "critical", "no_quorum", "",
         "no quorum: " + std::to_string(s.quorum_reachable) + " of " + std::to_string(s.voters.size()) +
             " voters answer, " + std::to_string(s.quorum_needed) +
-            " are needed; nothing is changed until then. Bring back the agent of any of: " + missing);
+            " are needed; nothing is changed until then. Bring back the agent of any " +
+            (lacking == 1 ? "" : std::to_string(lacking) + " ") + "of: " + missing);
   }
+  if (own_member() == nullptr) return;
   add_writer_problems(s);
   if (s.paused) add(s, "warning", "paused", "", s.paused_why + "; `ringagent resume` ends it");
   for (const NodeView& v : s.nodes) {
@@ -189,29 +202,39 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       std::string text = v.name + " is out: " + (v.reason.empty() ? "not taken in yet" : v.reason);
       if (record != nullptr && !record->health_why.empty() && v.mysql != "up") text += " (" + record->health_why + ")";
       if (standing != standing_.end()) text += " for " + seconds(now - standing->second.since);
-      if (v.phase == "settling" && v.rejoin_in_ms) text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
+      if (v.phase == "settling" && v.rejoin_in_ms && member.absence == Absence::none)
+        text += "; back in " + std::to_string(*v.rejoin_in_ms) + " ms";
       if (v.phase == "following") text += "; it is catching up";
       if (v.replay) text += "; what is stranded on it goes out when it comes back, as a person has decided";
       if (member.absence == Absence::maintenance) text += until_when(member, id, now);
       if (v.phase == "copying") text += "; it waits for a copy of the data: `ringagent reseed` there goes on with it";
+      if (v.stranded > 0 && !v.replay && v.phase != "ready")
+        text += "; " + std::to_string(v.stranded) + " transactions stand on it alone, as far as its last word goes" +
+                (v.phase == "copying" ? ", and a copy replaces them" : "");
       if (v.phase == "ready" && v.stranded == 0) {
         if (const std::string held = held_back(view(), id); !held.empty()) text += "; held back: " + held;
       }
       add(s, "warning", "node_out", v.name, text);
     }
-    if (v.in && member.absence != Absence::none)
+    if (v.in && member.absence != Absence::none) {
+      const auto followers = downstream(head, id);
+      const bool deserted = !followers.empty() && followers.front() != self() && !agent_lives(followers.front());
       add(s, "warning", "draining", v.name,
           v.name + " is read_only and goes out when all that it wrote has reached " +
               (member.absence == Absence::leaving ? "all others in the ring: " : "its successor: ") +
-              to_string(member.absence) + (member.note.empty() ? "" : " (" + member.note + ")"));
+              to_string(member.absence) + (member.note.empty() ? "" : " (" + member.note + ")") +
+              (deserted ? "; it waits for the agent of " + name_of(followers.front()) + ", which must follow another"
+                        : ""));
+    }
     if (record == nullptr || !server) continue;
     if (!record->stuck.empty())
-      add(s, "critical", "stuck", v.name, v.name + " starves all behind it: " + record->stuck);
+      add(s, v.in ? "critical" : "warning", "stuck", v.name,
+          v.name + (v.in ? " starves all behind it: " : " falls back: ") + record->stuck);
     if (!record->starved.empty())
       add(s, "critical", "starved", v.name,
           v.name + " gets nothing from its upstream, whose agent says that it is up: " + record->starved);
     if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
-    if (v.stranded > 0 && v.phase == "ready" && !v.replay) {
+    if (v.stranded > 0 && v.phase == "ready" && !v.replay && !held_back(view(), id).empty()) {
       add(s, "warning", "stranded", v.name,
           std::to_string(v.stranded) + " transactions are stranded on " + v.name +
               " and held for a person to decide ([failure] stranded, replay_max_age): `ringagent stranded show " +
@@ -220,8 +243,11 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     if (v.mysql == "denied")
       add(s, "critical", "mysql_denied", v.name,
           "the MySQL of " + v.name + " does not let its agent in: " + record->health_why);
-    if (v.in && (v.mysql == "down" || v.mysql == "hung")) {
-      add(s, "critical", v.mysql == "down" ? "mysql_down" : "mysql_hung", v.name,
+    // A leaf is never in, and a spare only when it is needed: what is wrong with them must be known before that.
+    const bool stands_by = !v.in && (v.role == "leaf" || v.role == "spare") && !is_copied_onto(member);
+    const char* severity = v.in ? "critical" : "warning";
+    if ((v.in || stands_by) && (v.mysql == "down" || v.mysql == "hung")) {
+      add(s, severity, v.mysql == "down" ? "mysql_down" : "mysql_hung", v.name,
           "the MySQL of " + v.name + " is " + v.mysql + ": " + record->health_why);
     }
     for (const ProblemFact& problem : record->problems) {
@@ -239,7 +265,8 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
               " is in the ring but read_only, and it was not its agent that made it so: SET GLOBAL read_only = 0 "
               "there, "
               "if nobody wants it");
-    if (!v.foreign.empty()) add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign);
+    if (!v.foreign.empty())
+      add(s, "critical", "foreign_change", v.name, v.name + ": " + v.foreign + "; it is said on " + v.name + " itself");
     const bool waits = head.one_writer && head.writer == id && !v.blocked.empty() && v.in;
     if (waits) {
       add(s, "critical", "writer_waits", v.name, v.name + " is to be the writer and waits: " + v.blocked);
@@ -249,13 +276,13 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
           v.name + ": " + v.blocked);
     }
     const auto up = upstream(head, id);
-    if (!up || !v.in) continue;
+    if (!up || !(v.in || stands_by) || !v.foreign.empty()) continue;
     const auto link =
         std::find_if(v.upstreams.begin(), v.upstreams.end(), [](const UpstreamView& u) { return u.desired; });
     if (link == v.upstreams.end()) {
-      add(s, "critical", "link_wrong", v.name, v.name + " does not replicate from " + name_of(*up) + " yet");
+      add(s, severity, "link_wrong", v.name, v.name + " does not replicate from " + name_of(*up) + " yet");
     } else if (link->io != "running" || link->sql != "running") {
-      add(s, "critical", link->sql != "running" ? "applier_stopped" : "link_down", v.name,
+      add(s, severity, link->sql != "running" ? "applier_stopped" : "link_down", v.name,
           v.name + " <- " + link->node + ": io " + link->io + ", sql " + link->sql +
               (link->error.empty() ? "" : ", error " + std::to_string(link->error_number) + ": " + link->error));
     }
@@ -350,8 +377,15 @@ Snapshot Node::Impl::snapshot(Time now) const {
     s.self_why = "the writer has no lease: no majority of the voters answers";
   else if (read_only)
     s.self_why = "MySQL is read_only";
+  if (settings.role != Role::witness && !server_.up()) {
+    s.plan_why = std::string("this MySQL is ") + to_string(server_.health()) + ": nothing can be done before it runs";
+    return s;
+  }
   for (const Statement& statement : plan_.statements) s.plan.push_back(statement.shown);
   s.plan_why = plan_.why.empty() ? "nothing to do" : plan_.why;
+  if (plan_.deed != Deed::none && !permits(plan_.deed))
+    s.plan_why +=
+        head.paused.on ? "; not now: the ring is paused" : "; not now: no majority of the voters has confirmed it";
   return s;
 }
 

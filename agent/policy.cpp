@@ -34,13 +34,18 @@ int rank(const View& view, const NodeId& node, const std::set<NodeId>& out) {
   return before;
 }
 
+// Whoever goes out undrained comes back with what it alone may have, before its data may be replaced.
+void calls_off(Member& member) {
+  if (member.absence == Absence::standby || member.absence == Absence::copying) end_absence(member);
+}
+
 void take_out(Config& next, const NodeId& id, Evidence evidence) {
   Member* member = next.find(id);
   member->in = false;
   member->out_class = to_string(evidence);
   member->out_epoch = next.epoch;
   ++member->flaps;
-  if (member->absence == Absence::standby) end_absence(*member);
+  calls_off(*member);
 }
 
 void put_in(Config& next, const NodeId& id) {
@@ -512,10 +517,10 @@ std::optional<Config> forced_config(const View& view, const std::vector<NodeId>&
   std::string names;
   for (const NodeId& id : lost) {
     Member& member = *next.find(id);
+    if (member.in) calls_off(member);
     member.in = member.vote = false;
     member.out_class = kLost;
     member.out_epoch = next.epoch;
-    if (member.absence == Absence::standby) end_absence(member);
     names += (names.empty() ? "" : ", ") + member.name;
   }
   assign_votes(next, survivors);

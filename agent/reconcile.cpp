@@ -238,6 +238,11 @@ const char* to_string(Deed deed) {
   return "?";
 }
 
+bool touches_link(Deed deed) {
+  return deed == Deed::create_link || deed == Deed::repoint || deed == Deed::start_link ||
+         deed == Deed::start_receiver || deed == Deed::stop_link;
+}
+
 std::string Intent::text() const {
   return source.empty() ? ""
                         : source.str() + "|" + (working ? "working" : "done") + "|" + std::to_string(started_unix_s);
@@ -268,6 +273,9 @@ Plan reconcile(const Situation& s) {
   auto dialect = Dialect::for_server(s.server->version);
   if (!dialect) return blocked(dialect.error().text);
   if (self == nullptr) {
+    if (!s.server->read_only && !s.closed_for_good)
+      return deed(Deed::set_read_only, dialect->set_read_only(),
+                  "no member of the ring any more: what is written here would reach nobody");
     const Link* link = s.server->link();
     if (link == nullptr || (link->io == IoState::stopped && !link->sql_running))
       return blocked("this node is no member of the ring any more");

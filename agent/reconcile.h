@@ -31,6 +31,7 @@ enum class Deed : std::uint8_t {
   lift_read_only
 };
 const char* to_string(Deed deed);
+bool touches_link(Deed deed);
 
 // What this agent last did to the link, durably: written before the first statement and after the last.
 struct Intent {
@@ -54,6 +55,7 @@ struct Situation {
   std::string unfit;               // errors of the preconditions: no link is made or moved while they stand
   bool read_only_is_ours = false;  // set by this agent, or by the boot of this start
   bool link_verified = false;
+  bool closed_for_good = false;       // no member any more, and was made read_only once; a person may open it again
   bool fence_without_quorum = false;  // on_quorum_loss = "read_only", and quorum is lost
   bool may_write = false;             // one writer: it is this server, and its lease holds
   bool may_open = false;              // ... for long enough to begin

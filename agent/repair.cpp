@@ -12,10 +12,6 @@ constexpr Duration kVerifyLimit = 10s;
 constexpr int kIdleLooks = 3;
 constexpr Duration kUrgentAgain = 200ms;
 
-bool touches_link(Deed deed) {
-  return deed == Deed::create_link || deed == Deed::repoint || deed == Deed::start_link ||
-         deed == Deed::start_receiver || deed == Deed::stop_link;
-}
 bool starts_link(Deed deed) {
   return touches_link(deed) && deed != Deed::stop_link;
 }

@@ -166,6 +166,9 @@ void name_writer(const View& view, Config& next, const NodeId& id) {
 void settle_writer(const View& view, Config& next) {
   if (!next.one_writer) return;
   next.epoch = view.config->epoch + 1;
+  // Of one that is no member any more nobody will hear again: what is known of it now is all.
+  std::erase_if(next.old_writers,
+                [&](const OldWriter& old) { return next.find(old.id) == nullptr && closed(view, old.id); });
   // One that has lost its state directory has another id and the same server. An agent that knew of no ring has enforced
   // nothing meanwhile.
   for (const Member& member : next.members) {
@@ -225,7 +228,7 @@ std::string still_writing(const View& view, Duration learnt_for) {
   for (const OldWriter& old : head.old_writers) {
     if (closed(view, old.id)) continue;
     const Member* member = head.find(old.id);
-    const std::string name = member != nullptr ? member->name : old.id.str();
+    const std::string name = member != nullptr ? member->name : "a member that was removed";
     const PeerView* p = peer(view, old.id);
     const bool hangs = p != nullptr && p->record != nullptr && p->record->health == MysqlHealth::hung;
     const std::string server = "the server of " + name;

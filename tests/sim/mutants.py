@@ -89,5 +89,5 @@ MUTANTS = [
         edit("agent/lease.cpp", "  return !gave(voter.promised, voter.promised_instance) && !gave(voter.accepted, voter.accepted_instance);", "  return !gave(voter.promised, voter.accepted_instance) || true;"),),
         by="lease: *"),
     Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
-        edit("agent/node_server.cpp", "return quorum_ && chain.confirmed() && chain.broken().empty() && !pausing;", "return true;"),)),
+        edit("agent/node_server.cpp", "return quorum_ && chain.confirmed() && chain.broken().empty() && allowed;", "return true;"),)),
 ]
