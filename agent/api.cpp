@@ -316,7 +316,12 @@ Error unreachable(const std::string& socket, httplib::Error error) {
     return Error{"may not talk to the agent: " + socket + ": " + reason() +
                  " (run it as root or in the group ringagent)"};
   }
-  return Error{"no agent answers at " + socket + ": " + httplib::to_string(error)};
+  if (error == httplib::Error::Connection) {
+    return Error{"no agent answers at " + socket +
+                 ": nothing listens there (is ringagent running? --socket or --config choose it)"};
+  }
+  return Error{"no agent answers at " + socket + ": " + httplib::to_string(error) +
+               " (is that ringagent's socket? --socket or --config choose it)"};
 }
 
 }  // namespace

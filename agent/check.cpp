@@ -152,6 +152,8 @@ int check_command(const AgentChoice& agent, bool json, Console console) {
   const std::string path = agent.config.empty() ? kDefaultConfig : agent.config;
   const auto settings = load_settings(path);
   if (settings) {
+    if (const auto keys = read_keys(*settings); !keys)
+      add(findings, "config", Severity::error, "config", keys.error().text);
     const Json status = running_status(agent.socket.empty() ? settings->socket : agent.socket, findings);
     look_at_server(*settings, ring_view(*settings, status), findings);
     add_problems(*settings, status, findings);

@@ -17,6 +17,7 @@
 #include "agent/config_file.h"
 #include "agent/daemon.h"
 #include "agent/json_read.h"
+#include "agent/settings_map.h"
 #include "agent/status.h"
 #include "agent/table.h"
 #include "agent/terminal.h"
@@ -301,6 +302,7 @@ int run_command(const std::string& config, Console console) {
     print_faults(console.err, config, settings.error());
     return kExitConfig;
   }
+  if (const auto keys = read_keys(*settings); !keys) return complain(console, keys.error().text, kExitConfig);
   return run_daemon(*settings, config);
 }
 

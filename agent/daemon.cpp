@@ -20,15 +20,6 @@
 namespace ringagent {
 namespace {
 
-Result<KeyRing> read_keys(const Settings& settings) {
-  if (settings.gossip.insecure) return KeyRing::insecure();
-  const auto text = this_host().read_secret_file(settings.gossip.key_file);
-  if (!text) return fail("[gossip] key_file: " + text.error().text);
-  auto keys = KeyRing::parse(*text);
-  if (!keys) return fail("[gossip] key_file: " + settings.gossip.key_file + ": " + keys.error().text);
-  return keys;
-}
-
 // How the others call this machine.
 std::vector<std::string> names_of_this(const Settings& settings) {
   return {settings.node, settings.gossip.advertise.host, settings.mysql.advertise.host};

@@ -46,7 +46,7 @@ Snapshot Node::snapshot(Time now) const {
   return impl_->snapshot(now);
 }
 void Node::reload(NodeSettings settings) {
-  impl_->settings = std::move(settings);
+  impl_->reload(std::move(settings));
 }
 
 // ---------------------------------------------------------------- one step
@@ -73,6 +73,12 @@ Node::Impl::Impl(NodeSettings s, const DurableState& state, std::uint64_t seed, 
     fx_ = nullptr;
     epochs_ = 0;
   }
+}
+
+void Node::Impl::reload(NodeSettings changed) {
+  settings = std::move(changed);
+  swim_.set_silence(settings.silence);
+  server_.set_hung_after(settings.hung_after);
 }
 
 Effects Node::Impl::step(Event event, Time now) {

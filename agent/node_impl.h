@@ -38,6 +38,7 @@ class Node::Impl {
  public:
   Impl(NodeSettings settings, const DurableState& state, std::uint64_t seed, Time now);
 
+  void reload(NodeSettings changed);
   Effects step(Event event, Time now);
   Time next_due() const;
   Snapshot snapshot(Time now) const;

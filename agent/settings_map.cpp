@@ -74,6 +74,15 @@ WorkerSettings worker_settings(const Settings& s, const std::string& name) {
   return {name, local_connection(s), remote_connection(s)};
 }
 
+Result<KeyRing> read_keys(const Settings& settings) {
+  if (settings.gossip.insecure) return KeyRing::insecure();
+  const auto text = this_host().read_secret_file(settings.gossip.key_file);
+  if (!text) return fail("[gossip] key_file: " + text.error().text);
+  auto keys = KeyRing::parse(*text);
+  if (!keys) return fail("[gossip] key_file: " + settings.gossip.key_file + ": " + keys.error().text);
+  return keys;
+}
+
 std::vector<std::string> needs_restart(const Settings& a, const Settings& b) {
   std::vector<std::string> out;
   const auto compare = [&](bool equal, const char* key) {

@@ -103,6 +103,9 @@ class Swim {
   // looked at, who is gone is forgotten.
   void set_members(const std::vector<SwimPeer>& members, Time now);
 
+  // Later doubts are as long as this; those under way, too.
+  void set_silence(Duration silence) { settings_.silence = silence; }
+
   // Opaque luggage: the checksum of the fact table, put into every ping and ack from now on.
   void carry(std::uint32_t facts_checksum) { facts_checksum_ = facts_checksum; }
 

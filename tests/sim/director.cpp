@@ -106,9 +106,13 @@ void direct_data(World& world, const Words& words) {
     server.set_variable(words.at(2), words.at(3));
 }
 
-// "reload db1 one": [ring] writers in its config, which is read again.
+// "reload db1 one": [ring] writers in its config, which is read again. "reload db1 hung_after 6s", "... silence 5s".
 void direct_reload(World& world, const Words& words) {
-  world.set_writers(host_at(world, words, 1), words.at(2) == "one");
+  const std::string& host = host_at(world, words, 1);
+  const std::string& key = words.at(2);
+  if (key == "hung_after") return world.reload(host, [&](NodeSettings& s) { s.hung_after = duration(words.at(3)); });
+  if (key == "silence") return world.reload(host, [&](NodeSettings& s) { s.silence = duration(words.at(3)); });
+  world.set_writers(host, key == "one");
 }
 
 // "clone db1 db5": db5 gets db1's state directory and name.

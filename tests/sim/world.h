@@ -93,6 +93,7 @@ class World : private Surroundings {
   void pause_agent(const std::string& name, Duration span);  // as SIGSTOP and SIGCONT
   void set_key_file(const std::string& name, std::vector<Key> keys);  // read at the agent's next start
   void set_writers(const std::string& name, bool one);                // in its config, which is read again
+  void reload(const std::string& name, const std::function<void(NodeSettings&)>& change);
   void upgrade_agent(const std::string& name);  // an older one: it starts again as the new version
   void command(const std::string& name, const std::string& command,
                std::vector<std::pair<std::string, std::string>> arguments = {});

@@ -187,7 +187,12 @@ void World::upgrade_agent(const std::string& name) {
 void World::set_writers(const std::string& name, bool one) {
   Host& h = host(name);
   if (h.older) return;  // its config cannot say so
-  h.settings.one_writer = one;
+  reload(name, [one](NodeSettings& s) { s.one_writer = one; });
+}
+
+void World::reload(const std::string& name, const std::function<void(NodeSettings&)>& change) {
+  Host& h = host(name);
+  change(h.settings);
   if (h.node) h.node->reload(h.settings);
 }
 
