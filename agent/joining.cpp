@@ -63,11 +63,11 @@ std::string holder(const View& view, const NodeRecord& lacking) {
   const NodeRecord& own = *peer(view, view.self)->record;
   for (const Member& member : view.config->members) {
     const PeerView* p = peer(view, member.id);
-    if (member.id == view.self || p == nullptr || p->record == nullptr || is_copied_onto(member)) continue;
-    if (own_lost(own, lacking.executed, {p->record}) == 0) continue;
+    if (member.id == view.self || p == nullptr || p->position == nullptr || is_copied_onto(member)) continue;
+    if (own_lost(own, lacking.executed, {p->position}) == 0) continue;
     const bool stopped =
         std::none_of(lacking.links.begin(), lacking.links.end(), [](const LinkFact& l) { return l.sql; });
-    if (p->record == &lacking && stopped)
+    if (p->position == &lacking && stopped)
       return "it has received and does not apply: start the applier there (START REPLICA SQL_THREAD)";
     if (member.in) return member.name + " has: they are on their way";
     if (member.role == Role::leaf) return "the leaf " + member.name + " has, which gives nothing: reseed it first";
@@ -134,8 +134,8 @@ std::string against_copying(const View& view, const ServerState& server) {
   for (const Member& member : view.config->members) {
     const PeerView* p = peer(view, member.id);
     // What a member has whose own data is to be replaced counts no more.
-    if (member.id != view.self && p != nullptr && p->record != nullptr && !is_copied_onto(member))
-      others.push_back(p->record);
+    if (member.id != view.self && p != nullptr && p->position != nullptr && !is_copied_onto(member))
+      others.push_back(p->position);
   }
   bool somebody = false;
   for (const NodeId& id : ring(*view.config)) {

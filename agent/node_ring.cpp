@@ -63,6 +63,7 @@ View Node::Impl::view() const {
     if (server_.link() != nullptr && server_.link()->source == member.mysql) v.link_source = member.id;
     PeerView p;
     p.record = facts_.find(member.id);
+    p.position = facts_.last_position(member.id);
     const Standing& standing = standing_.at(member.id);
     p.unmoved_for = now_ - standing.since;
     p.absent_for = now_ - standing.absent_since;

@@ -33,6 +33,7 @@ struct PeerView {
   Duration silent_for{0};                // since it last answered a ping of mine; max() if never
   bool ping_unanswered = false;          // the newest ping has waited for 200 ms or more
   const NodeRecord* record = nullptr;    // its newest own record, none if never seen
+  const NodeRecord* position = nullptr;  // the newest that knows what its server has: its agent may have been restarted
   Duration record_age{0};                // since that record was received
   Duration health_age{0};                // since its record first said what it says of its server's health
   EdgeState port = EdgeState::unknown;   // my own probe of its MySQL port, if younger than a second
