@@ -205,9 +205,11 @@ bool links_as_wanted(const View& view, const NodeId& but) {
     if (in.size() == 1) break;  // it follows nobody
     if (id == but) continue;
     const PeerView* p = peer(view, id);
-    if (p == nullptr || p->record == nullptr) return false;
-    if (id != view.self && (!agent_answers(*p) || p->ping_unanswered)) continue;
-    if (p->record->acted_epoch != view.config->epoch) return false;
+    if (p == nullptr) return false;
+    // For an agent that is gone nobody waits; one that has not been heard of yet is given time to be.
+    const bool gone = id != view.self && (!agent_answers(*p) || p->ping_unanswered);
+    if (gone && (p->record != nullptr || view.up_for >= view.silence)) continue;
+    if (p->record == nullptr || p->record->acted_epoch != view.config->epoch) return false;
   }
   return true;
 }
