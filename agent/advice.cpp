@@ -34,7 +34,7 @@ constexpr Entry kEntries[] = {
       "nothing; it goes out by itself when its successor (if it leaves for good: every other node) has everything"}},
     {"foreign_change",
      {"somebody changed replication by hand; the agent leaves that alone until it is told otherwise",
-      "finish the work, then `ringagent resume` puts the link back as the ring wants it"}},
+      "finish the work, then `ringagent resume` on that node puts the link back as the ring wants it"}},
     {"formation",
      {"one thing that is missing before the first ring can be formed", "put right what the text names, on that node"}},
     {"key_missing",
@@ -55,7 +55,7 @@ constexpr Entry kEntries[] = {
      {"the agent cannot log in, so it can neither watch nor repair this server",
       "see account and password_file in [mysql]; `ringagent setup --print` shows the accounts"}},
     {"mysql_down",
-     {"a member of the ring is dead; it is taken out as soon as a majority has agreed",
+     {"a member of the ring is dead; unless the ring is paused it is taken out as soon as a majority has agreed",
       "start its mysqld; its error log says why it ended. It comes back into the ring by itself"}},
     {"mysql_hung",
      {"a member of the ring accepts connections and answers nothing; it is taken out",
@@ -86,7 +86,8 @@ constexpr Entry kEntries[] = {
       "install the version that the other nodes have: `ringagent status` there names it"}},
     {"removed",
      {"this agent belongs to no ring: its server is neither watched nor repaired",
-      "stop this agent, or let its server join the ring anew"}},
+      "stop this agent; to join again, empty its state directory, set [ring] initial = [], start it, then `ringagent "
+      "join`"}},
     {"reordering",
      {"each move goes out and in again as a returning node does, so the ring is whole all the time",
       "nothing; it ends by itself"}},
@@ -94,8 +95,12 @@ constexpr Entry kEntries[] = {
      {"a node could not follow that server if it had to, so a death could not be healed",
       "create the account there as `ringagent setup --print` shows it, with the password of [replication]"}},
     {"split_chain",
-     {"two majorities have decided different rings under one name: a state directory was copied or restored",
-      "stop the agents of one of the two, and give them empty state directories"}},
+     {"two majorities have decided different rings under one name: the quorum was forced on two sides, or a state "
+      "directory "
+      "was copied or restored",
+      "forced: `ringagent force-quorum --yield` on the nodes of ONE side, while the other answers. Copied: stop the "
+      "agents of "
+      "one of the two, and give them empty state directories"}},
     {"stranded",
      {"transactions that only this node has wait for a decision; it stays out until then",
       "`ringagent stranded show` that node: it lists them, and what the ring has changed since; then `ringagent "

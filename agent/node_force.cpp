@@ -13,10 +13,24 @@ constexpr Duration kForcingAsk = 500ms;
 
 }  // namespace
 
+// Of a generation that was forced twice.
+bool Node::Impl::other_side_answers() const {
+  const Config& head = *chain.head();
+  return std::any_of(head.members.begin(), head.members.end(), [&](const Member& member) {
+    const NodeRecord* record = facts_.find(member.id);
+    return member.id != self() && record != nullptr && agent_lives(member.id) &&
+           !swim_.unanswered_since(member.id, now_) && record->head.generation == head.generation &&
+           !chain.holds(record->head.hash);
+  });
+}
+
 void Node::Impl::start_forcing(const Command& command) {
   const auto refuse = [&](std::string why) { fx_->replies.push_back({command.id, false, std::move(why)}); };
   if (chain.head() == nullptr) return refuse("no ring has been formed yet");
   if (!argument(command, "yield").empty()) {
+    // Given up is given up: were the other side lost, or to give way too, nobody could go on.
+    if (chain.split() && !other_side_answers())
+      return refuse("no agent that has the other ring answers: give way while one does, and on one side only");
     ChainOut out = chain_out();
     if (!chain.yield(out)) return refuse("there is nothing to yield: this agent knows of one ring only");
     take(std::move(out));

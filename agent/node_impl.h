@@ -113,6 +113,7 @@ class Node::Impl {
   bool tests_edges() const;
 
   // ---- node_force.cpp
+  bool other_side_answers() const;
   void start_forcing(const Command& command);
   void run_forcing();
   CanvassAnswer watch_lost(const Canvass& canvass);

@@ -70,6 +70,8 @@ class Chain {
   // Forces a new generation: decided by all `survivors`, whoever the voters of the head are (protocol.md section 6). Whoever
   // has promised in it votes on nothing else that follows this head.
   void propose_forced(Config next, std::vector<NodeId> survivors, Time now, ChainOut& out);
+  // Is the config of this hash the head, or one before it that is still kept?
+  bool holds(const Hash& hash) const;
   // Gives up this side's forced generation, where another one carries the same number: the head is the one before it, until
   // the other side's is learnt. False, with nothing changed, if there is nothing to give up.
   bool yield(ChainOut& out);
@@ -136,7 +138,6 @@ class Chain {
   bool serves(const NodeId& from, const Instance& asked, Time now, ChainOut& out);
   void set_head(Config config, const std::string& bytes);
   bool drop_to_parent(const Config& config);
-  bool holds(const Hash& hash) const;
   void found_split(std::string why);
   bool holds_mark(std::uint32_t mark) const;
   bool fresh(const NodeId& acceptor, const StoreVersion& version, ChainOut& out);
