@@ -162,6 +162,7 @@ void Node::Impl::run_repair() {
   repair_.advance(plan_, server_, chain.head_id(), permits(plan_.deed), now_, out);
   if (out.intent) set_marker("link", out.intent->text());
   if (out.lifts_read_only) sealed_since_start_ = false, lift_sent_ = now_;
+  if (plan_.deed == Deed::prime && !out.run.empty()) sealed_since_start_ = false;  // it writes, read_only or not
   if (out.makes_read_only) set_marker("read_only", std::to_string(server_.started_unix_s()));
   if (out.lifted_read_only) lifted_read_only();
   for (RunRequest& run : out.run) fx_->sql.push_back(std::move(run));

@@ -249,6 +249,11 @@ void ModelServer::append(const Transaction& transaction) {
   }
 }
 
+bool ModelServer::has(std::uint64_t content) const {
+  return holds(content) > 0 ||
+         std::any_of(relay_.begin(), relay_.end(), [=](const Transaction& t) { return t.content == content; });
+}
+
 std::vector<std::uint64_t> ModelServer::tail(std::size_t transactions) const {
   std::vector<std::uint64_t> out;
   for (auto last = binlog_.rbegin(); last != binlog_.rend() && transactions > 0; ++last) {

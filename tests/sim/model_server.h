@@ -112,6 +112,7 @@ class ModelServer {
   unsigned sql_errno() const { return sql_errno_; }
   Flavor flavor() const { return flavor_; }
   std::size_t holds(std::uint64_t content) const { return contents_.count(content); }
+  bool has(std::uint64_t content) const;  // applied, or received
   std::size_t size() const { return contents_.size(); }
   const std::multiset<std::uint64_t>& contents() const { return contents_; }
 

@@ -96,9 +96,12 @@ void World::note_watching(Host& host) {
     host.unwatched_last = *std::exchange(host.unwatched_since, std::nullopt);
     host.watched_again = now_;
   }
-  const bool reached = std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+  // By so many that the next writer, who needs a majority, is among them.
+  const auto linked_to = std::count_if(hosts_.begin(), hosts_.end(), [&](const Host& other) {
     return other.number != host.number && other.server->listening() && linked(host, other, Net::databases);
   });
+  const auto up = std::count_if(hosts_.begin(), hosts_.end(), [](const Host& h) { return h.server->listening(); });
+  const bool reached = 2 * (linked_to + 1) > up;
   if (!reached || !host.server->listening() || host.server->hung()) {
     host.within_reach = false;
     return;
@@ -214,7 +217,7 @@ void World::copy_data(const Host& donor, Host& to) {
   to.copy_lacks = std::any_of(acknowledged_.begin(), acknowledged_.end(), [&](const auto& written) {
     const std::uint64_t content = written.first;
     return written.second == to.name && to.server->holds(content) == 0 &&
-           std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) { return h.server->holds(content) > 0; });
+           std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& h) { return h.server->has(content); });
   });
 }
 
@@ -445,7 +448,10 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
                                        host(m.name).server->hung() || (!m.in && held_back(head, m)));
   });
   const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
-  if (told.find("does not answer, and when") != told.npos || told.find("bring it back") != told.npos) return {};
+  for (const char* waits :
+       {"does not answer, and when", "bring it back", "no server of the ring has been heard of yet"}) {
+    if (told.find(waits) != told.npos) return {};
+  }
   if (member.absence != Absence::none)
     return member.name + ": " + to_string(member.absence) + " is not over" + explained(member.name);
   if (!member.in && member.role == Role::ring)
