@@ -9,7 +9,6 @@
 namespace ringagent {
 namespace {
 
-constexpr Duration kLookUrgent = 500ms;
 constexpr Duration kAskAgain = 100ms;
 // An agent that was started anew asks before it stops the writes of a tenure that it had begun: it takes a round trip, and
 // while it was away nobody would have stopped them either.

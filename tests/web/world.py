@@ -42,13 +42,11 @@ class World:
         self.shots = pathlib.Path(shots) if shots else None
         self.lab = Lab(f"web{os.getpid()}")
         self._browser = self._fake = None
-        self.began = None
 
     def up(self):
         hook = self.dir / "hook"
         hook.write_text(HANGING)
         hook.chmod(0o755)
-        self.began = time.time()
         # On db2 alone a hook would do, but settings are the lab's: each agent hangs in it, and nobody may notice.
         self.lab.up(nodes=4, flavor="mariadb", settings=("log.format=json", f"hooks.ring_changed={hook}", "failure.settle=300ms"))
         self.whole()
