@@ -96,11 +96,9 @@ constexpr Entry kEntries[] = {
       "create the account there as `ringagent setup --print` shows it, with the password of [replication]"}},
     {"split_chain",
      {"two majorities have decided different rings under one name: the quorum was forced on two sides, or a state "
-      "directory "
-      "was copied or restored",
+      "directory was copied or restored",
       "forced: `ringagent force-quorum --yield` on the nodes of ONE side, while the other answers. Copied: stop the "
-      "agents of "
-      "one of the two, and give them empty state directories"}},
+      "agents of one of the two, and give them empty state directories"}},
     {"stranded",
      {"transactions that only this node has wait for a decision; it stays out until then",
       "`ringagent stranded show` that node: it lists them, and what the ring has changed since; then `ringagent "

@@ -74,8 +74,8 @@ class CommandLine {
   }
 
  private:
-  // An option or argument whose value is "", or "". Nowhere is that a value; where it meant the default, a script with a
-  // variable that is not set would pause a ring for ever.
+  // The name of an option or argument that was given an empty value; empty if there is none. Nowhere is that a value; where
+  // it meant the default, a script with a variable that is not set would pause a ring for ever.
   static std::string given_empty(const CLI::App& app) {
     for (const CLI::Option* option : app.get_options()) {
       for (const std::string& value : option->results()) {

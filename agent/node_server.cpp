@@ -143,10 +143,10 @@ void Node::Impl::plan_repair() {
 // May a statement of such a plan leave now? Answers that confirmed the head may be older than the loss of the quorum.
 bool Node::Impl::permits(Deed deed) const {
   if (deed == Deed::stop_link) return true;
-  if (deed == Deed::set_read_only && (!unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer))
-    return true;
+  const bool must_close =
+      !unsafe_.empty() || fence_without_quorum() || chain.head()->one_writer || own_member() == nullptr;
+  if (deed == Deed::set_read_only && must_close) return true;
   if (deed == Deed::lift_read_only && may_open()) return true;
-  if (deed == Deed::set_read_only && own_member() == nullptr) return true;
   const bool pausing = chain.head()->paused.on || std::any_of(commands_.begin(), commands_.end(),
                                                               [](const auto& c) { return c.command.name == "pause"; });
   // In a pause nothing is begun; what was begun is finished, and what the loss of the quorum has closed is opened again.

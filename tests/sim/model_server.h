@@ -88,8 +88,8 @@ class ModelServer {
 
   // ---- accidents and people
   std::optional<SqlError> operate(const std::string& sql);  // at the server's own prompt
-  std::vector<std::uint64_t> tail(
-      std::size_t transactions) const;       // the contents of so many own ones, the newest first
+  // What lose_tail would take: up to so many own ones, with those of others between them; the newest first.
+  std::vector<std::uint64_t> tail(std::size_t transactions) const;
   void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
   void copy_from(const ModelServer& donor);  // its data is made anew, as `ringagent reseed` leaves it
   void purge();                              // every transaction so far is in no binlog file any more
