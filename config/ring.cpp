@@ -441,7 +441,7 @@ void choose_first_writer(Config& config, std::uint64_t lease_ms) {
   const std::vector<NodeId> in = ring(config);
   if (in.empty()) return;
   config.writer = in.front();
-  for (std::size_t i = 1; i < in.size(); ++i) config.old_writers.push_back({in[i], true});
+  for (std::size_t i = 1; i < in.size(); ++i) config.old_writers.push_back({in[i], false});
 }
 
 void erase_member(Config& config, const NodeId& id) {

@@ -80,8 +80,8 @@ struct Pause {
 struct OldWriter {
   NodeId id;
   // Its agent was alive when it was last heard of, so its lease ends by the clock (agent/lease.h). False: its server was
-  // heard of after its agent had gone, or that agent has lost its state, or it had no lease (all wrote), so nobody but its
-  // own server or a person can say that it takes no writes.
+  // heard of after its agent had gone, or that agent has lost its state, or it had no lease (all wrote, or there was no
+  // ring), so nobody but its own server or a person can say that it takes no writes.
   bool by_time = true;
   bool operator==(const OldWriter&) const = default;
 };

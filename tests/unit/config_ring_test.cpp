@@ -614,7 +614,7 @@ TEST_CASE("ring: the first writer is the first of the ring, and all others that 
   CHECK(config.one_writer);
   CHECK(config.writer == id_of(2));
   CHECK(config.writer_since == 1);
-  CHECK(config.old_writers == std::vector<OldWriter>{{id_of(3), true}, {id_of(4), true}});
+  CHECK(config.old_writers == std::vector<OldWriter>{{id_of(3), false}, {id_of(4), false}});
   Config before = config;
   before.writer = id_of(3);
   CHECK(describe_change(before, config) == "db2 is the writer");
