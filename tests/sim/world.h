@@ -155,6 +155,7 @@ class World : private Surroundings {
     KeyBook saved_key_book;
     KeyRing keys;  // with which its agent seals and opens
     std::unique_ptr<Node> node;
+    Time agent_since{0};     // when it was last started
     std::uint64_t life = 0;  // of the agent
     std::unique_ptr<ModelServer> server;
     bool powered = true;

@@ -127,6 +127,7 @@ void World::start_agent(const std::string& name) {
   h.settings.key_book = h.key_book;
   h.keys = ring_of(h.key_book, h.settings.key_file);
   h.node = std::make_unique<Node>(h.settings, h.disk, options_.seed * 1000 + h.number * 100 + h.disk.boot, now_);
+  h.agent_since = now_;
   arm(h);
 }
 

@@ -447,7 +447,9 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
     return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening() ||
                                        host(m.name).server->hung() || (!m.in && held_back(head, m)));
   });
-  const std::string told = member.absence == Absence::copying && unknown ? told_of(member.name) : "";
+  // An agent that has just started has heard of nobody yet, and says so.
+  const bool settled = now_ >= h.agent_since + 3s;
+  const std::string told = member.absence == Absence::copying && unknown && settled ? told_of(member.name) : "";
   for (const char* waits :
        {"does not answer, and when", "bring it back", "no server of the ring has been heard of yet"}) {
     if (told.find(waits) != told.npos) return {};
