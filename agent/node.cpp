@@ -116,10 +116,13 @@ bool Node::Impl::says_nothing_new(const Packet& packet) const {
       !canvasses_.empty() || !lost_watch_.empty() || packet.message.head != HeadMark(chain.head_id()) ||
       swim_.liveness(packet.from) != Liveness::alive)
     return false;
-  if (const auto* ping = std::get_if<Ping>(&packet.message.body))
-    return ping->rumours.empty() && ping->facts_checksum == facts_.checksum();
+  const auto alike = [&](const auto& question) {
+    return question.rumours.empty() && question.facts_mark == facts_mark(facts_.checksum(), question.seq);
+  };
+  if (const auto* ping = std::get_if<Ping>(&packet.message.body)) return alike(*ping);
+  if (const auto* turn = std::get_if<Turn>(&packet.message.body)) return alike(*turn);
   const auto* ack = std::get_if<Ack>(&packet.message.body);
-  return ack != nullptr && ack->rumours.empty() && (ack->ask == 0 || ack->facts_checksum == facts_.checksum());
+  return ack != nullptr && ack->rumours.empty();
 }
 
 void Node::Impl::tick_gossip() {
@@ -402,7 +405,7 @@ void Node::Impl::handle(const Packet& packet) {
   if (const auto* m = std::get_if<Ping>(&body)) {
     const std::size_t before = send_to.size();
     swim_.on_ping(packet.from, packet.boot, *m, packet.brief, now_, send_to);
-    facts_.on_checksum(packet.from, m->facts_checksum, now_, send_to);
+    facts_.on_mark(packet.from, m->seq, m->facts_mark, now_, send_to);
     // It may have come back at an address that nobody knows yet: answer where it asks from, too.
     const bool elsewhere = !packet.address.empty() && packet.address != address_of(packet.from);
     for (std::size_t i = before, end = send_to.size(); elsewhere && i < end; ++i) {
@@ -412,8 +415,10 @@ void Node::Impl::handle(const Packet& packet) {
       send_to.push_back(std::move(copy));
     }
   } else if (const auto* a = std::get_if<Ack>(&body)) {
-    swim_.on_ack(packet.from, packet.boot, *a, packet.brief, now_, send_to);
-    if (a->ask != 0) facts_.on_checksum(packet.from, a->facts_checksum, now_, send_to);
+    swim_.on_ack(packet.from, packet.boot, *a, now_, send_to);
+  } else if (const auto* t = std::get_if<Turn>(&body)) {
+    swim_.on_turn(packet.from, packet.boot, *t, packet.brief, now_, send_to);
+    facts_.on_mark(packet.from, t->seq, t->facts_mark, now_, send_to);
   } else if (const auto* r = std::get_if<PingReq>(&body)) {
     swim_.on_ping_req(packet.from, packet.boot, *r, now_, send_to);
   } else if (const auto* n = std::get_if<PingReqAnswer>(&body)) {

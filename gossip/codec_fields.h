@@ -146,16 +146,22 @@ void fields(A& a, T& x) {
 template <class A, Of<Ping> T>
 void fields(A& a, T& x) {
   a(x.seq);
-  a(x.facts_checksum);
-  a.list(x.rumours, kRumoursMax);
+  a(x.facts_mark);
+  a.appended([&] { a.list(x.rumours, kRumoursMax); }, !x.rumours.empty());
 }
 
 template <class A, Of<Ack> T>
 void fields(A& a, T& x) {
   a(x.seq);
-  a(x.ask);
-  a(x.facts_checksum);
-  a.list(x.rumours, kRumoursMax);
+  a.appended([&] { a.list(x.rumours, kRumoursMax); }, !x.rumours.empty());
+}
+
+template <class A, Of<Turn> T>
+void fields(A& a, T& x) {
+  a(x.seq);
+  a(x.held);
+  a(x.facts_mark);
+  a.appended([&] { a.list(x.rumours, kRumoursMax); }, !x.rumours.empty());
 }
 
 template <class A, Of<PingReq> T>

@@ -55,6 +55,10 @@ void send(const NodeId& to, Facts facts, std::vector<Outgoing>& out) {
 
 }  // namespace
 
+std::uint8_t facts_mark(std::uint64_t checksum, std::uint64_t seq) {
+  return mix(checksum + mix(seq)) & 0x7FU;
+}
+
 FactTable::FactTable(NodeId self, std::uint32_t boot, std::uint64_t seed) : self_(self), random_(seed) {
   own_.node = self;
   own_.version = Stamp{boot, 0};
@@ -246,9 +250,10 @@ std::vector<DigestEntry> FactTable::digest() {
 
 // ---------------------------------------------------------------- exchange
 
-void FactTable::on_checksum(const NodeId& from, std::uint32_t checksum_there, Time now, std::vector<Outgoing>& out) {
+void FactTable::on_mark(const NodeId& from, std::uint64_t seq, std::uint8_t mark, Time now,
+                        std::vector<Outgoing>& out) {
   const auto found = entries_.find(from);
-  if (checksum_there == checksum() || found == entries_.end() || from == self_) return;
+  if (mark == facts_mark(checksum_, seq) || found == entries_.end() || from == self_) return;
   std::optional<Time>& exchanged = found->second.exchanged;
   if (exchanged && now < *exchanged + kExchangeGap) return;
   exchanged = now;

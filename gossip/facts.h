@@ -22,7 +22,7 @@
 //  2. Hot records: who learns a new version NAMES it (a digest, not the record) to kFanout random members every
 //     kSpreadPeriod, about log2(n) + 3 times in all; who lacks it asks for it. A name is 30 bytes, a record a
 //     thousand, so repeating names is cheap. In a ring of up to four only the owner does: it reaches everybody.
-//  3. Anti-entropy: each ping carries a checksum over all versions; a receiver whose own differs answers with
+//  3. Anti-entropy: each question carries a mark of all versions; a receiver whose own differs answers with
 //     its digest, at most once per member in kExchangeGap. It repairs what the others lost, and fills newcomers.
 // All three speak one language: a digest with want = true is answered by the newer records, one per message so
 // that each fits a datagram where it can, and by a digest of what the answerer lacks.
@@ -41,11 +41,15 @@
 //  - nobody's word about my own record counts. A version of it that I did not make shows that two hold my id
 //    (cloned machine, restored state directory): see `cloned`;
 //  - records are kept of members only;
-//  - equal checksums mean equal versions everywhere, but for an accident of 2^-32 that the next change ends.
+//  - equal checksums mean equal versions everywhere. Seven bits travel with each question, other ones each time: of tables
+//    that differ one question in 128 does not see it, and the next one does (facts_mark).
 //
 // Units: Time and Duration are microseconds on the reader's own clock. Errors: none; what makes no sense is
 // ignored.
 namespace ringagent {
+
+// What a question of this number shows of a checksum: 0 to 127, one byte on the wire.
+std::uint8_t facts_mark(std::uint64_t checksum, std::uint64_t seq);
 
 class FactTable {
  public:
@@ -84,8 +88,8 @@ class FactTable {
   // A Facts message. Returns the members whose record became newer. Answers, if any, are appended to `out`.
   std::vector<NodeId> on_facts(const NodeId& from, const Facts& facts, Time now, std::vector<Outgoing>& out);
 
-  // The checksum in a Ping, or in an Ack that asks back (one side starting the exchange is enough).
-  void on_checksum(const NodeId& from, std::uint32_t checksum_there, Time now, std::vector<Outgoing>& out);
+  // The mark in question `seq`, a Ping or a Turn.
+  void on_mark(const NodeId& from, std::uint64_t seq, std::uint8_t mark, Time now, std::vector<Outgoing>& out);
 
   // Names hot records to a few others. `next_due` is Time::max() while nothing is hot.
   void tick(Time now, std::vector<Outgoing>& out);
@@ -99,7 +103,7 @@ class FactTable {
   // When the newest version was learnt, on this node's clock.
   std::optional<Time> received_at(const NodeId& id) const;
 
-  std::uint32_t checksum() const { return static_cast<std::uint32_t>(checksum_ >> 32U); }
+  std::uint64_t checksum() const { return checksum_; }
   // The next digest; with more than kDigestMax members each call goes on where the last one ended.
   std::vector<DigestEntry> digest();
 

@@ -194,17 +194,26 @@ struct Rumour {
 
 struct Ping {
   std::uint64_t seq = 0;
-  std::uint32_t facts_checksum = 0;  // of the sender's digest; if it differs the answer brings the digest
+  std::uint8_t facts_mark = 0;  // of what the sender knows (gossip/facts.h); where it differs, a digest is the answer
   std::vector<Rumour> rumours;
   bool operator==(const Ping&) const = default;
 };
 struct Ack {
   std::uint64_t seq = 0;
-  std::uint64_t ask = 0;             // not 0: the answerer asks back, as a ping of this number would
-  std::uint32_t facts_checksum = 0;  // then as in a ping, else 0
   std::vector<Rumour> rumours;
   bool operator==(const Ack&) const = default;
 };
+// An answer to question `seq` that is itself question `seq + 1`: two neighbours who keep asking each other say all of it
+// in one packet each way (gossip/swim.h).
+struct Turn {
+  std::uint64_t seq = 0;
+  std::uint8_t held =
+      0;  // for how many kHeldUnits the answer was kept back; 0: it was not, and the answer to this may be
+  std::uint8_t facts_mark = 0;  // as in a ping, of `seq`
+  std::vector<Rumour> rumours;
+  bool operator==(const Turn&) const = default;
+};
+inline constexpr Duration kHeldUnit{4000};
 struct PingReq {  // "ping `target` for me"
   std::uint64_t seq = 0;
   NodeId target;
@@ -413,7 +422,7 @@ struct LeaseGrant {  // `granted`: it is my head, too, and I have given no vote 
 
 using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, Prepare, Promise, Accept, Accepted,
                           Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, KeyBook,
-                          LeaseAsk, LeaseGrant>;
+                          LeaseAsk, LeaseGrant, Turn>;
 
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kBriefVersion = 2;
+constexpr std::size_t kBriefCounterBytes = 3;
+constexpr std::uint64_t kBriefCounter = 0xFFFFFF;  // the part of a counter that travels in the short envelope
 
 static_assert(kKeyBytes == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 static_assert(kSealTagBytes == crypto_aead_xchacha20poly1305_ietf_ABYTES);
@@ -199,7 +201,7 @@ struct Sealer::Header {
   std::string brief() const {
     std::string out(1, static_cast<char>(kBriefVersion));
     append_number(out, hint(), 4);
-    append_number(out, counter & 0xFFFFFFFFU, 4);
+    append_number(out, counter & kBriefCounter, kBriefCounterBytes);
     return out;
   }
 
@@ -263,13 +265,12 @@ std::optional<Sealer::Header> Sealer::header_of(std::string_view packet) const {
   if (known == hints_.end()) return Header{};  // of nobody
   const Hint& hint = known->second;
   const Window& window = windows_.at(hint.sender);
-  constexpr std::uint64_t low_bits = 0xFFFFFFFF;
-  const std::uint64_t low = number_at(packet, 5, 4);
-  std::uint64_t counter = (window.highest & ~low_bits) | low;
-  if (counter > window.highest && counter - window.highest > low_bits / 2 && counter > low_bits)
-    counter -= low_bits + 1;
-  else if (window.highest > counter && window.highest - counter > low_bits / 2)
-    counter += low_bits + 1;
+  const std::uint64_t low = number_at(packet, 5, kBriefCounterBytes);
+  std::uint64_t counter = (window.highest & ~kBriefCounter) | low;
+  if (counter > window.highest && counter - window.highest > kBriefCounter / 2 && counter > kBriefCounter)
+    counter -= kBriefCounter + 1;
+  else if (window.highest > counter && window.highest - counter > kBriefCounter / 2)
+    counter += kBriefCounter + 1;
   return Header{hint.key, hint.cluster, hint.sender, hint.boot, counter};
 }
 

@@ -24,7 +24,7 @@
 //
 // The short envelope, for the many small packets to those who have opened a long one of mine before:
 //
-//   version 2 | hint 4 | counter, its low 4 | body, sealed | tag 16                        25 bytes instead of 65
+//   version 2 | hint 4 | counter, its low 3 | body, sealed | tag 16                        24 bytes instead of 65
 //
 // The hint is a hash of the header without its counter; the receiver remembers whose it is, puts the counter nearest to
 // the highest that it has seen, and so has the whole header, which is authenticated and hashed into the nonce as ever:
@@ -59,7 +59,7 @@ inline constexpr std::size_t kKeysMax = 8;
 inline constexpr std::size_t kSealHeaderBytes = 49;
 inline constexpr std::size_t kSealTagBytes = 16;
 inline constexpr std::size_t kSealBytes = kSealHeaderBytes + kSealTagBytes;  // what the envelope adds
-inline constexpr std::size_t kBriefHeaderBytes = 9;
+inline constexpr std::size_t kBriefHeaderBytes = 8;
 inline constexpr std::size_t kBriefBytes = kBriefHeaderBytes + kSealTagBytes;  // what the short one adds
 inline constexpr std::uint64_t kReplayWindow = 1024;
 inline constexpr std::size_t kSendersMax = 2048;

@@ -4,9 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "gossip/facts.h"
+
 namespace ringagent {
 
 namespace {
+
+constexpr Duration kHeldMax = 255 * kHeldUnit;  // what a Turn can say
 
 bool gone_from(Liveness state) {
   return state == Liveness::dead || state == Liveness::left;
@@ -21,7 +25,7 @@ std::uint32_t clamp_jump(std::uint32_t known, std::uint32_t claimed) {
 }  // namespace
 
 Swim::Swim(NodeId self, std::uint32_t boot, std::uint64_t seed, SwimSettings settings)
-    : self_(self), settings_(settings), random_(seed), own_{boot, 0}, seq_(random_() >> 33U) {}
+    : self_(self), settings_(settings), random_(seed), own_{boot, 0} {}
 
 // ---------------------------------------------------------------- members
 
@@ -39,6 +43,7 @@ void Swim::set_members(const std::vector<SwimPeer>& members, Time now) {
     peer.id = member.id;
     peer.neighbour = member.neighbour;
     if (member.neighbour && !was_neighbour) peer.next_regular = now + random_below(settings_.probe_period);
+    if (!member.neighbour) peer.owed.reset();
   }
   for (const auto& [id, peer] : peers_)
     if (!kept.contains(id)) rumours_.forget(id);
@@ -133,46 +138,72 @@ bool Swim::wants_helpers(const Peer& peer) const {
 
 // ---------------------------------------------------------------- one doubt from its start to its end
 
-// A question goes out, in a ping or in an answer: its number.
-std::uint64_t Swim::ask(Peer& peer, Time now) {
+// A question goes out.
+void Swim::ask(Peer& peer, std::uint64_t seq, bool rides, Time now) {
   std::erase_if(peer.flights, [&](const Flight& flight) { return flight.sent + settings_.silence < now; });
   if (peer.flights.size() == kFlightsMax) peer.flights.erase(peer.flights.begin());
-  peer.flights.push_back(Flight{++seq_, now});
+  peer.flights.push_back(Flight{seq, now, rides});
   peer.last_ping = now;
-  ++peer.tries;
-  if (!peer.unanswered) peer.unanswered = now;
-  if (!peer.doubt && !gone_from(peer.state)) peer.doubt = now;
+  if (!rides) {
+    ++peer.tries;
+    if (!peer.unanswered) peer.unanswered = now;
+    if (!peer.doubt && !gone_from(peer.state)) peer.doubt = now;
+  }
   note_timer(peer);
-  return seq_;
 }
 
+// A question that is waited for. It takes along the answer that was kept back for it.
 void Swim::send_ping(Peer& peer, Time now, Out& out) {
-  const bool brief = !peer.unanswered && peer.last_answer && peer.met == peer.incarnation.boot;
-  const std::uint64_t seq = ask(peer, now);
-  send(peer.id, Ping{seq, facts_checksum_, rumours_for(peer)}, out);
+  const bool at_ease = !peer.unanswered && peer.last_answer;
+  const bool brief = at_ease && peer.met == peer.incarnation.boot;
+  const Duration held = peer.owed ? now - peer.owed->since : Duration::zero();
+  if (at_ease && held >= kHeldUnit && held < kHeldMax) {
+    const Owed owed = *std::exchange(peer.owed, std::nullopt);
+    ask(peer, owed.seq + 1, false, now);
+    return send_turn(peer, owed.seq, held, brief && owed.brief, out);
+  }
+  const std::uint64_t seq = new_seq();
+  ask(peer, seq, false, now);
+  send(peer.id, Ping{seq, facts_mark(facts_checksum_, seq), rumours_for(peer)}, out);
   out.back().brief = brief;
 }
 
-void Swim::send_ack(Peer& peer, std::uint64_t seq, bool asks, bool brief, Time now, Out& out) {
-  Ack ack{seq, 0, 0, rumours_for(peer)};
-  if (asks) {
-    ack.ask = ask(peer, now);
-    ack.facts_checksum = facts_checksum_;
-    peer.next_regular = now + settings_.probe_period;
+void Swim::send_turn(Peer& peer, std::uint64_t seq, Duration held, bool brief, Out& out) {
+  const auto units = static_cast<std::uint8_t>(held / kHeldUnit);
+  send(peer.id, Turn{seq, units, facts_mark(facts_checksum_, seq), rumours_for(peer)}, out);
+  out.back().brief = brief;
+}
+
+// At once, to a question that came in such an envelope.
+void Swim::answer(Peer& peer, std::uint64_t seq, bool brief, Time now, Out& out) {
+  brief = brief && (!another_envelope_ || peer.met == peer.incarnation.boot);
+  if (asks_back(peer, now)) {
+    ask(peer, seq + 1, true, now);
+    peer.next_regular = now + settings_.probe_period * 41 / 40;
     note_timer(peer);
+    return send_turn(peer, seq, Duration::zero(), brief, out);
   }
-  send(peer.id, std::move(ack), out);
-  out.back().brief = brief && (envelope_since_ == 0 || peer.met == peer.incarnation.boot);
+  send(peer.id, Ack{seq, rumours_for(peer)}, out);
+  out.back().brief = brief;
 }
 
 void Swim::changed_envelope() {
-  envelope_since_ = ++seq_;
-  for (auto& [id, peer] : peers_) peer.met = 0;
+  another_envelope_ = true;
+  for (auto& [id, peer] : peers_) {
+    peer.met = 0;
+    for (Flight& flight : peer.flights) flight.former = true;
+  }
 }
 
-// It has asked me, and I would ask it before long.
+// Its question rode on an answer to one of mine, and I shall ask it again before it misses mine.
+bool Swim::keeps_back(const Peer& peer, const Turn& turn, Time now) const {
+  return turn.held == 0 && peer.neighbour && peer.state == Liveness::alive && !peer.unanswered &&
+         peer.next_regular <= now + settings_.probe_period;
+}
+
+// It has asked me, I know it in its present life, and I would ask it before long.
 bool Swim::asks_back(const Peer& peer, Time now) const {
-  return peer.neighbour && peer.state == Liveness::alive && !peer.unanswered &&
+  return peer.neighbour && peer.state == Liveness::alive && !peer.unanswered && peer.met == peer.incarnation.boot &&
          peer.last_ping + settings_.probe_period / 2 <= now;
 }
 
@@ -191,7 +222,7 @@ void Swim::ask_helpers(Peer& peer, std::size_t count, Out& out) {
   std::vector<const Peer*> others;
   for (const auto& [id, other] : peers_)
     if (id != peer.id && other.state == Liveness::alive) others.push_back(&other);
-  if (peer.request == 0) peer.request = ++seq_;
+  if (peer.request == 0) peer.request = new_seq() + 1;
   for (std::size_t i = 0; i < std::min(count, others.size()); ++i) {
     std::swap(others[i], others[i + random_() % (others.size() - i)]);
     peer.helpers.insert(others[i]->id);
@@ -218,15 +249,19 @@ void Swim::reprieve(Peer& peer) {
 }
 
 // The only proof of life.
-void Swim::answered(Peer& peer, const Flight& flight, Time now) {
-  const Duration sample = std::min(now - flight.sent, settings_.probe_timeout);
-  if (now - flight.sent <= timeout(peer)) aware(-1);
-  peer.rtt = peer.last_answer ? (7 * peer.rtt + sample) / 8 : sample;
-  peer.last_answer = flight.sent;
+void Swim::answered(Peer& peer, const Flight& flight, Duration held, Time now) {
+  const Time lived = std::min(flight.sent + held, now);
+  if (now - lived <= timeout(peer)) aware(-1);
+  if (held == Duration::zero()) {  // one that was kept back does not say exactly for how long
+    const Duration sample = std::min(now - flight.sent, settings_.probe_timeout);
+    peer.rtt = peer.last_answer ? (7 * peer.rtt + sample) / 8 : sample;
+  }
+  peer.last_answer = std::max(peer.last_answer.value_or(lived), lived);
   std::erase_if(peer.flights, [sent = flight.sent](const Flight& older) { return older.sent <= sent; });
   peer.unanswered.reset();
   forget_doubt(peer);
-  if (!peer.flights.empty()) peer.unanswered = peer.doubt = peer.flights.front().sent;
+  const auto missed = std::find_if(peer.flights.begin(), peer.flights.end(), [](const Flight& f) { return !f.rides; });
+  if (missed != peer.flights.end()) peer.unanswered = peer.doubt = missed->sent;
   set_state(peer, Liveness::alive);
   note_timer(peer);
 }
@@ -275,7 +310,7 @@ void Swim::tick_peer(Peer& peer, Time now, Out& out) {
   const bool regular = peer.neighbour && now >= peer.next_regular;
   const bool again = peer.doubt && now >= peer.last_ping + retry(peer);
   const bool unfinished = peer.unanswered && !peer.doubt && now >= peer.last_ping + settings_.probe_period;
-  if (regular) peer.next_regular = now + settings_.probe_period * 79 / 80 - random_below(settings_.probe_period / 25);
+  if (regular) peer.next_regular = now + settings_.probe_period * 79 / 80 - random_below(settings_.probe_period / 80);
   if (regular || again || unfinished) send_ping(peer, now, out);
   if (again && peer.state == Liveness::suspect && peer.last_answer && peer.tries % 2 == 0) ask_helpers(peer, 1, out);
   note_timer(peer);
@@ -359,7 +394,10 @@ void Swim::loop_lagged(Duration gap, Time now) {
 Swim::Peer* Swim::admit(const NodeId& from, std::uint32_t boot) {
   Peer* peer = find(from);
   if (gone_ || !peer || boot < peer->incarnation.boot) return nullptr;
-  if (boot > peer->incarnation.boot) know(*peer, Incarnation{boot, 0});
+  if (boot > peer->incarnation.boot) {
+    know(*peer, Incarnation{boot, 0});
+    peer->owed.reset();
+  }
   return peer;
 }
 
@@ -377,32 +415,46 @@ void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, boo
   if (!sender) return;
   Peer& peer = *sender;
   hear(from, ping.rumours, now, out);
-  send_ack(peer, ping.seq, !restarted && asks_back(peer, now), brief, now, out);
+  peer.owed.reset();
+  answer(peer, ping.seq, brief, now, out);
   const bool doubted = peer.unanswered || peer.state == Liveness::suspect || peer.state == Liveness::dead;
-  if (restarted && peer.last_answer)
+  if (restarted)
     look(peer, Duration::zero(), now, out);
   else if (doubted && peer.state != Liveness::left)
     look(peer, base_timeout(peer) / 2, now, out);
 }
 
-void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, bool brief, Time now, Out& out) {
-  Peer* sender = admit(from, boot);
-  if (!sender) return;
-  Peer& peer = *sender;
-  const auto found = std::find_if(peer.flights.begin(), peer.flights.end(),
-                                  [&](const Flight& flight) { return flight.seq == ack.seq; });
-  if (found != peer.flights.end() && found->sent + settings_.silence >= now) {
-    const Flight flight = *found;
-    answered(peer, flight, now);
-    if (flight.seq > envelope_since_) peer.met = boot;
-    std::erase_if(relays_, [&](const Relay& relay) {
-      if (relay.target != from || flight.sent + base_timeout(peer) < relay.since) return false;
-      send(relay.asker, PingReqAnswer{relay.request, relay.target, true}, out);
-      return true;
-    });
-  }
+void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, Out& out) {
+  Peer* peer = admit(from, boot);
+  if (!peer) return;
+  hear_answer(*peer, boot, ack.seq, Duration::zero(), now, out);
   hear(from, ack.rumours, now, out);
-  if (ack.ask != 0) send_ack(peer, ack.ask, false, brief, now, out);
+}
+
+void Swim::on_turn(const NodeId& from, std::uint32_t boot, const Turn& turn, bool brief, Time now, Out& out) {
+  Peer* peer = admit(from, boot);
+  if (!peer) return;
+  hear_answer(*peer, boot, turn.seq, turn.held * kHeldUnit, now, out);
+  hear(from, turn.rumours, now, out);
+  peer->owed.reset();
+  if (keeps_back(*peer, turn, now))
+    peer->owed = Owed{turn.seq + 1, now, brief};
+  else
+    answer(*peer, turn.seq + 1, brief, now, out);
+}
+
+void Swim::hear_answer(Peer& peer, std::uint32_t boot, std::uint64_t seq, Duration held, Time now, Out& out) {
+  const auto found =
+      std::find_if(peer.flights.begin(), peer.flights.end(), [&](const Flight& flight) { return flight.seq == seq; });
+  if (found == peer.flights.end() || found->sent + settings_.silence < now) return;
+  const Flight flight = *found;
+  answered(peer, flight, held, now);
+  if (!flight.former) peer.met = boot;
+  std::erase_if(relays_, [&](const Relay& relay) {
+    if (relay.target != peer.id || flight.sent + held + base_timeout(peer) < relay.since) return false;
+    send(relay.asker, PingReqAnswer{relay.request, relay.target, true}, out);
+    return true;
+  });
 }
 
 void Swim::on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& request, Time now, Out& out) {
@@ -437,7 +489,10 @@ void Swim::probe_now(const NodeId& id, Time now, Out& out, Duration gap) {
 
 void Swim::leave(Out& out) {
   const Rumour farewell{self_, Liveness::left, own_, self_};
-  for (const auto& [id, peer] : peers_) send(id, Ping{++seq_, facts_checksum_, {farewell}}, out);
+  for (const auto& [id, peer] : peers_) {
+    const std::uint64_t seq = new_seq();
+    send(id, Ping{seq, facts_mark(facts_checksum_, seq), {farewell}}, out);
+  }
   gone_ = true;
 }
 

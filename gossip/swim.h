@@ -31,10 +31,10 @@
 // that ends a suspicion starts the course afresh, but not `unanswered_since`, which is strictly first-hand.
 //
 // Invariants:
-//  - Only an answer to a ping of mine, from the pinged id, to a sequence number sent after the last answered
-//  one and at
-//    most `silence` ago, proves life, and it proves it for the moment when that ping was SENT. Any other
-//    packet proves nothing; a ping from somebody whom I doubt makes me ping back at once.
+//  - Only an answer to a question of mine, from the asked id, to a number sent after the last answered one and at most
+//    `silence` ago, proves life, and it proves it for the moment when that question was SENT, plus the time for which it
+//    says that it was kept back. Any other packet proves nothing; a ping from somebody whom I doubt makes me ping back
+//    at once.
 //  - A member that never answered since my start or its joining is `suspect`, then `dead`, without a word to
 //    others: ignorance is no testimony.
 //  - Dead, left and never-seen members are pinged for ever, one every dead_probe_period; otherwise a healed
@@ -54,9 +54,12 @@
 // slow node doubts itself first.
 //
 // Cost at rest, whatever the number of members: two neighbours every probe_period, one more member every
-// round_period, and their answers. Neighbours ask each other, so whoever is asked and would soon have asked itself asks
-// back in its answer: three packets where two exchanges take four, about 10 packets/s sent by each node with the
-// defaults. The regular period is a little shorter than probe_period and random, so that one of the two comes first.
+// round_period, and their answers. Neighbours take turns (Turn): whoever is asked and would soon have asked itself asks
+// back in its answer, and the answer to that is kept back until its receiver asks again, 400 ms later. Two packets where
+// two exchanges take four: about 6 packets/s sent by each node with the defaults. A question that rode on an answer is not
+// missed: if nothing has come when the next one is due, a ping goes out, and only that one is counted as unanswered. An
+// answer that was kept back says for how long, so it proves life as late as one that was sent at once. Who has asked back
+// waits a little longer than the other, who therefore stays the first to ask.
 //
 // Short envelopes (seal.h): a ping goes out in one if its receiver has answered in its present life and nothing is
 // unanswered; the answer takes the form of the question. So whoever has forgotten me is asked at length at the second try.
@@ -66,7 +69,7 @@ namespace ringagent {
 
 struct SwimSettings {
   Duration probe_period = 400ms;    // each ring neighbour is pinged at least so often
-  Duration round_period = 1s;       // one more member by shuffled round-robin
+  Duration round_period = 2s;       // one more member by shuffled round-robin
   Duration probe_timeout = 200ms;   // T of the course above, before RTT and awareness
   Duration silence = 2500ms;        // dead after this, with enough voices; a pause of 2 s must cause nothing
   Duration dead_probe_period = 2s;  // one of the dead is pinged so often
@@ -93,8 +96,7 @@ class Swim {
   static constexpr std::size_t kRelaysMax = 64;   // pings on behalf of others at one time
   static constexpr std::size_t kFlightsMax = 64;  // unanswered pings remembered per member
 
-  // `boot` is the durable boot counter; `seed` feeds shuffles, the choice of helpers and the first sequence
-  // number.
+  // `boot` is the durable boot counter; `seed` feeds shuffles, the choice of helpers and the sequence numbers.
   Swim(NodeId self, std::uint32_t boot, std::uint64_t seed, SwimSettings settings = {});
   Swim(Swim&&) = default;  // a copy's timers would be those of the original
   Swim& operator=(Swim&&) = default;
@@ -106,8 +108,8 @@ class Swim {
   // Later doubts are as long as this; those under way, too.
   void set_silence(Duration silence) { settings_.silence = silence; }
 
-  // Opaque luggage: the checksum of the fact table, put into every ping and ack from now on.
-  void carry(std::uint32_t facts_checksum) { facts_checksum_ = facts_checksum; }
+  // Luggage: the checksum of the fact table, of which every question from now on bears a mark.
+  void carry(std::uint64_t facts_checksum) { facts_checksum_ = facts_checksum; }
 
   // Sends what is due. Call it at `next_due` or any time earlier or later. `message.head` is left to the
   // caller.
@@ -118,7 +120,9 @@ class Swim {
   // `brief`: in the short envelope.
   void on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, bool brief, Time now,
                std::vector<Outgoing>& out);
-  void on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, bool brief, Time now, std::vector<Outgoing>& out);
+  void on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, std::vector<Outgoing>& out);
+  void on_turn(const NodeId& from, std::uint32_t boot, const Turn& turn, bool brief, Time now,
+               std::vector<Outgoing>& out);
   void on_ping_req(const NodeId& from, std::uint32_t boot, const PingReq& request, Time now,
                    std::vector<Outgoing>& out);
   void on_ping_req_answer(const NodeId& from, std::uint32_t boot, const PingReqAnswer& answer, Time now,
@@ -142,7 +146,7 @@ class Swim {
 
   // Unknown ids are `dead`, never answered.
   Liveness liveness(const NodeId& id) const;
-  // When the newest answered ping was sent: the member lived then. nullopt: never since the start.
+  // When the member is last known to have lived (the second invariant). nullopt: never since the start.
   std::optional<Time> last_answer(const NodeId& id) const;
   bool answered_since_start(const NodeId& id) const { return last_answer(id).has_value(); }
   // Since when my pings go unanswered: when the first of them was sent. nullopt if the last was answered, or
@@ -165,9 +169,16 @@ class Swim {
   std::vector<LivenessChange> take_changes();
 
  private:
-  struct Flight {  // a ping under way
+  struct Flight {  // a question under way
     std::uint64_t seq = 0;
     Time sent{};
+    bool rides = false;   // on an answer: its own answer may be kept back, so it is not missed
+    bool former = false;  // it left in an envelope of before `changed_envelope`
+  };
+  struct Owed {  // a question that rode on an answer
+    std::uint64_t seq = 0;
+    Time since{};
+    bool brief = false;
   };
   struct Peer {
     NodeId id;
@@ -178,7 +189,8 @@ class Swim {
     std::uint32_t met = 0;  // the life (boot) in which it last answered: it can open short envelopes
     Duration rtt{};
     std::vector<Flight> flights;     // sent after the newest answered one, oldest first
-    std::optional<Time> unanswered;  // the first of them, even when it is no longer waited for
+    std::optional<Time> unanswered;  // the first of them that is missed, even when it is no longer waited for
+    std::optional<Owed> owed;        // answered by the next question to it
     std::optional<Time> doubt;       // start of the course above; reset by hearsay that ends it
     Time last_ping = Time::min();
     std::uint32_t tries = 0;           // pings in this doubt
@@ -212,16 +224,19 @@ class Swim {
   Time peer_due(const Peer& peer) const;
   bool wants_helpers(const Peer& peer) const;
 
-  std::uint64_t ask(Peer& peer, Time now);
+  void ask(Peer& peer, std::uint64_t seq, bool rides, Time now);
   void send_ping(Peer& peer, Time now, Out& out);
-  void send_ack(Peer& peer, std::uint64_t seq, bool asks, bool brief, Time now, Out& out);
+  void send_turn(Peer& peer, std::uint64_t seq, Duration held, bool brief, Out& out);
+  void answer(Peer& peer, std::uint64_t seq, bool brief, Time now, Out& out);
+  bool keeps_back(const Peer& peer, const Turn& turn, Time now) const;
   bool asks_back(const Peer& peer, Time now) const;
   void look(Peer& peer, Duration gap, Time now, Out& out);
   void look_prompted(Peer& peer, Time now, Out& out);
   void ask_helpers(Peer& peer, std::size_t count, Out& out);
   void forget_doubt(Peer& peer);
   void reprieve(Peer& peer);
-  void answered(Peer& peer, const Flight& flight, Time now);
+  void hear_answer(Peer& peer, std::uint32_t boot, std::uint64_t seq, Duration held, Time now, Out& out);
+  void answered(Peer& peer, const Flight& flight, Duration held, Time now);
   void suspect(Peer& peer, Time now, Out& out);
   void bury(Peer& peer, Liveness state);
   void accuse(Peer& peer, Liveness state);
@@ -243,6 +258,7 @@ class Swim {
   void announce_self();
   void aware(int change);
   Duration random_below(Duration limit);
+  std::uint64_t new_seq() { return random_() >> 33U; }  // as a turn's number follows from another's, none is in order
 
   NodeId self_;
   SwimSettings settings_;
@@ -260,9 +276,8 @@ class Swim {
   std::vector<Relay> relays_;
   RumourQueue rumours_;
   std::vector<LivenessChange> changes_;
-  std::uint64_t seq_ = 0;
-  std::uint64_t envelope_since_ = 0;  // questions up to this number went out in a former envelope; 0: there is only one
-  std::uint32_t facts_checksum_ = 0;
+  bool another_envelope_ = false;  // than at the start
+  std::uint64_t facts_checksum_ = 0;
   int awareness_ = 0;
   bool gone_ = false;
   std::optional<std::uint32_t> outlived_by_;

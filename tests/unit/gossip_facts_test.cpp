@@ -199,7 +199,7 @@ TEST_CASE("facts: the clone is found out through a third member, too") {
   clone.publish(saying("clone again"), 1s);
   std::vector<Outgoing> out;
   third.on_facts(node_id(0), clone.push(), 2s, out);
-  third.on_checksum(node_id(0), original.checksum(), 2s, out);
+  third.on_mark(node_id(0), 5, facts_mark(original.checksum(), 5), 2s, out);
   talk(original, third, out, 2s);
   CHECK(original.cloned() == Stamp{1, 2});
 }
@@ -212,9 +212,9 @@ TEST_CASE("facts: a differing checksum is answered with a digest, and three mess
   b.apply(record_of(2, {1, 6}, "older at b"), 1s);
   b.apply(record_of(3, {1, 1}, "only at b"), 1s);
   std::vector<Outgoing> out;
-  b.on_checksum(node_id(0), b.checksum(), 1s, out);
+  b.on_mark(node_id(0), 5, facts_mark(b.checksum(), 5), 1s, out);
   CHECK(out.empty());
-  b.on_checksum(node_id(0), a.checksum(), 1s, out);
+  b.on_mark(node_id(0), 5, facts_mark(a.checksum(), 5), 1s, out);
   REQUIRE(out.size() == 1);
   const Facts question = std::get<Facts>(out[0].message.body);
   CHECK(question.want);
@@ -231,11 +231,11 @@ TEST_CASE("facts: a member that keeps differing is not flooded with digests, a s
   FactTable facts = table(0, 4);
   facts.publish(saying("x"), 1s);
   std::vector<Outgoing> out;
-  for (Time now = 1s; now < 2s; now += 10ms) facts.on_checksum(node_id(1), 77, now, out);
+  for (Time now = 1s; now < 2s; now += 10ms) facts.on_mark(node_id(1), 5, 77, now, out);
   CHECK(out.size() == 4);
-  facts.on_checksum(node_id(2), 77, 2s, out);
+  facts.on_mark(node_id(2), 5, 77, 2s, out);
   CHECK(out.size() == 5);
-  facts.on_checksum(node_id(9), 77, 2s, out);
+  facts.on_mark(node_id(9), 5, 77, 2s, out);
   facts.on_facts(node_id(9), Facts{{}, {{node_id(0), {}}}, true}, 2s, out);
   CHECK(out.size() == 5);
 }

@@ -200,10 +200,12 @@ class Net {
     host.met[event.from] = std::max(host.met[event.from], event.boot);
     if (const auto* ping = std::get_if<Ping>(&*event.body)) {
       host.swim.on_ping(from, event.boot, *ping, event.brief, now, out);
-      host.facts.on_checksum(from, ping->facts_checksum, now, out);
+      host.facts.on_mark(from, ping->seq, ping->facts_mark, now, out);
     } else if (const auto* ack = std::get_if<Ack>(&*event.body)) {
-      host.swim.on_ack(from, event.boot, *ack, event.brief, now, out);
-      if (ack->ask != 0) host.facts.on_checksum(from, ack->facts_checksum, now, out);
+      host.swim.on_ack(from, event.boot, *ack, now, out);
+    } else if (const auto* turn = std::get_if<Turn>(&*event.body)) {
+      host.swim.on_turn(from, event.boot, *turn, event.brief, now, out);
+      host.facts.on_mark(from, turn->seq, turn->facts_mark, now, out);
     } else if (const auto* request = std::get_if<PingReq>(&*event.body)) {
       host.swim.on_ping_req(from, event.boot, *request, now, out);
     } else if (const auto* answer = std::get_if<PingReqAnswer>(&*event.body)) {
@@ -233,8 +235,8 @@ class Net {
       const std::size_t to = std::size_t{packet.to.bytes[14]} << 8 | packet.to.bytes[15];
       ++host.packets;
       host.bytes += size_of(packet);
-      const auto* ack = std::get_if<Ack>(&packet.message.body);
-      const bool asks = std::holds_alternative<Ping>(packet.message.body) || (ack != nullptr && ack->ask != 0);
+      const bool asks =
+          std::holds_alternative<Ping>(packet.message.body) || std::holds_alternative<Turn>(packet.message.body);
       if (asks && remember_pings) host.pings[packet.to].push_back(now);
       if (watch) watch(from, to, packet.message.body);
       if (cut(from, to)) continue;

@@ -17,10 +17,10 @@ Scale measured(std::size_t n, bool records, bool busy) {
 
 }  // namespace
 
-TEST_CASE("gossip: five members at rest send less than 500 bytes a second each, and know of news and of a death soon") {
+TEST_CASE("gossip: five members at rest send less than 270 bytes a second each, and know of news and of a death soon") {
   const Scale rest = measured(5, true, false);
-  CHECK(rest.packets <= 10);
-  CHECK(rest.bytes <= 500);
+  CHECK(rest.packets <= 6.5);
+  CHECK(rest.bytes <= 270);
   CHECK(rest.fact <= 5ms);
   CHECK(rest.death <= 3s);
   const Scale busy = measured(5, true, true);

@@ -37,7 +37,9 @@ struct Lone {
     const std::size_t to = packet.to.bytes[15];
     const auto* ping = std::get_if<Ping>(&packet.message.body);
     const auto* request = std::get_if<PingReq>(&packet.message.body);
-    if (ping && answering.contains(to)) swim.on_ack(packet.to, 1, Ack{ping->seq, 0, 0, {}}, false, now, out);
+    const auto* turn = std::get_if<Turn>(&packet.message.body);
+    if (ping && answering.contains(to)) swim.on_ack(packet.to, 1, Ack{ping->seq, {}}, now, out);
+    if (turn && answering.contains(to)) swim.on_ack(packet.to, 1, Ack{turn->seq + 1, {}}, now, out);
     if (request && nacking.contains(to))
       swim.on_ping_req_answer(packet.to, 1, PingReqAnswer{request->seq, request->target, false}, now, out);
   }
@@ -71,23 +73,23 @@ TEST_CASE("swim: four members at rest find each other at once and stay quiet") {
   CHECK(net.changes_to(Liveness::suspect) == 0);
   for (std::size_t i = 0; i < 4; ++i) {
     CAPTURE(i);
-    CHECK(static_cast<double>(net[i].packets) / 60 <= 10);
-    CHECK(net[i].bytes / 60 <= 500);
+    CHECK(static_cast<double>(net[i].packets) / 60 <= 6.5);
+    CHECK(net[i].bytes / 60 <= 270);
     CHECK(longest_gap(net[i].pings[node_id((i + 1) % 4)]) <= 400ms);
     CHECK(longest_gap(net[i].pings[node_id((i + 3) % 4)]) <= 400ms);
-    CHECK(longest_gap(net[i].pings[node_id((i + 2) % 4)]) <= 1s);
+    CHECK(longest_gap(net[i].pings[node_id((i + 2) % 4)]) <= 2s);
     CHECK(net[i].swim.awareness() == 0);
   }
 }
 
-TEST_CASE("swim: one more member each second, in an order that is shuffled anew each turn") {
+TEST_CASE("swim: one more member every two seconds, in an order that is shuffled anew each turn") {
   Net net(12);
   CHECK(net.run_until([&] { return net.all_alive(); }, 1s));
   std::vector<NodeId> asked;
   net.watch = [&](std::size_t from, std::size_t to, const Body& body) {
     if (from == 0 && to != 1 && to != 11 && std::holds_alternative<Ping>(body)) asked.push_back(node_id(to));
   };
-  net.run(27s);
+  net.run(54s);
   REQUIRE(asked.size() == 27);
   const auto turn = [&](std::ptrdiff_t from) { return std::vector(asked.begin() + from, asked.begin() + from + 9); };
   const auto whole = [&](std::ptrdiff_t from) {
@@ -163,34 +165,34 @@ TEST_CASE("swim: only an answer to my own current ping proves life") {
     CHECK(lone.view(1) == Liveness::suspect);
   }
   SUBCASE("not an answer to something I never asked, nor one by somebody else") {
-    lone.swim.on_ack(node_id(1), 1, Ack{seq + 77, 0, 0, {}}, false, lone.now, lone.out);
-    lone.swim.on_ack(node_id(2), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq + 77, {}}, lone.now, lone.out);
+    lone.swim.on_ack(node_id(2), 1, Ack{seq, {}}, lone.now, lone.out);
     CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
     CHECK_FALSE(lone.swim.answered_since_start(node_id(2)));
   }
   SUBCASE("not an answer that comes a second time") {
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, {}}, lone.now, lone.out);
     const auto first = lone.swim.last_answer(node_id(1));
     lone.run(600ms, {});
     REQUIRE(lone.view(1) != Liveness::dead);
     const Liveness before = lone.view(1);
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, {}}, lone.now, lone.out);
     CHECK(lone.swim.last_answer(node_id(1)) == first);
     CHECK(lone.view(1) == before);
   }
   SUBCASE("not an answer that comes after more than `silence`") {
     lone.run(2600ms, {});
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, {}}, lone.now, lone.out);
     CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
   }
   SUBCASE("not an answer from an earlier life") {
     lone.swim.on_ping(node_id(1), 4, Ping{5, 0, {}}, false, lone.now, lone.out);
-    lone.swim.on_ack(node_id(1), 3, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 3, Ack{seq, {}}, lone.now, lone.out);
     CHECK_FALSE(lone.swim.answered_since_start(node_id(1)));
   }
   SUBCASE("the answer does, for the moment when the ping was sent") {
     lone.now += 30ms;
-    lone.swim.on_ack(node_id(1), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+    lone.swim.on_ack(node_id(1), 1, Ack{seq, {}}, lone.now, lone.out);
     CHECK(lone.view(1) == Liveness::alive);
     CHECK(lone.swim.last_answer(node_id(1)) <= lone.now - 30ms);
     CHECK(lone.swim.rtt(node_id(1)) >= 30ms);
@@ -208,9 +210,9 @@ TEST_CASE("swim: unanswered_since tells when the first unanswered ping went out"
   lone.swim.probe_now(node_id(2), asked + 100ms, lone.out);
   CHECK(lone.swim.unanswered_since(node_id(2), asked + 200ms) == asked);
   const auto pings = lone.sent_to<Ping>(2);
-  lone.swim.on_ack(node_id(2), 1, Ack{pings[pings.size() - 2].seq, 0, 0, {}}, false, asked + 210ms, lone.out);
+  lone.swim.on_ack(node_id(2), 1, Ack{pings[pings.size() - 2].seq, {}}, asked + 210ms, lone.out);
   CHECK(lone.swim.unanswered_since(node_id(2), asked + 300ms) == asked + 100ms);
-  lone.swim.on_ack(node_id(2), 1, Ack{pings.back().seq, 0, 0, {}}, false, asked + 310ms, lone.out);
+  lone.swim.on_ack(node_id(2), 1, Ack{pings.back().seq, {}}, asked + 310ms, lone.out);
   CHECK_FALSE(lone.swim.unanswered_since(node_id(2), asked + 900ms));
 }
 
@@ -286,7 +288,7 @@ TEST_CASE("swim: a helper pings at once and says in time whether there was an an
   const auto pings = lone.sent_to<Ping>(3);
   REQUIRE(pings.size() == 1);
   SUBCASE("yes") {
-    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, 0, {}}, false, lone.now + 2ms, lone.out);
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, {}}, lone.now + 2ms, lone.out);
     CHECK(lone.sent_to<PingReqAnswer>(1) == std::vector{PingReqAnswer{42, node_id(3), true}});
   }
   SUBCASE("no") {
@@ -333,8 +335,7 @@ TEST_CASE("swim: who hears of a suspicion looks for itself at once and judges by
     const auto pings = lone.sent_to<Ping>(3);
     REQUIRE(pings.size() == 1);
     CHECK(pings[0].rumours.front() == says(2, 3, Liveness::suspect));
-    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, 0, 0, {says(3, 3, Liveness::alive, {1, 1})}}, false, lone.now,
-                     lone.out);
+    lone.swim.on_ack(node_id(3), 1, Ack{pings[0].seq, {says(3, 3, Liveness::alive, {1, 1})}}, lone.now, lone.out);
     lone.run(3s, {1, 2, 3, 4, 5});
     CHECK(lone.swim.take_changes().empty());
   }
@@ -387,7 +388,7 @@ TEST_CASE("swim: the accused refutes with a higher incarnation, which ends the s
 
   Lone other(4);
   other.run(5s, {1, 2, 3});
-  other.run(1200ms, {1, 3});
+  other.run(2200ms, {1, 3});
   REQUIRE(other.view(2) == Liveness::suspect);
   other.hear(3, says(2, 2, Liveness::alive, {1, 0}));
   CHECK(other.view(2) == Liveness::suspect);
@@ -467,7 +468,7 @@ TEST_CASE("swim: what a helper reached is still asked by me until it answers") {
 TEST_CASE("swim: a refutation by hearsay does not raise the dead; it makes me look") {
   Lone lone(4);
   lone.run(5s, {1, 2, 3});
-  lone.run(6s, {1, 3});
+  lone.run(8s, {1, 3});
   REQUIRE(lone.view(2) == Liveness::dead);
   lone.out.clear();
   lone.hear(3, says(2, 2, Liveness::alive, {1, 1}));
@@ -686,45 +687,103 @@ TEST_CASE("swim: an answer from another than the one who was asked proves nothin
   lone.swim.probe_now(node_id(2), lone.now, lone.out);  // its address is somebody else's by now
   const std::uint64_t seq = lone.sent_to<Ping>(2).at(0).seq;
   const auto before = lone.swim.last_answer(node_id(3));
-  lone.swim.on_ack(node_id(3), 1, Ack{seq, 0, 0, {}}, false, lone.now, lone.out);
+  lone.swim.on_ack(node_id(3), 1, Ack{seq, {}}, lone.now, lone.out);
   CHECK_FALSE(lone.swim.answered_since_start(node_id(2)));
   CHECK(lone.swim.last_answer(node_id(3)) == before);
 }
 
-TEST_CASE("swim: a neighbour that is asked and would soon ask asks back in its answer") {
+TEST_CASE("swim: neighbours take turns: the answer asks back, and the answer to that waits for the next question") {
   Lone lone(4);
   lone.swim.carry(77);
   lone.run(2s, {1, 2, 3});
   lone.now += 300ms;  // since its last own ping
   lone.out.clear();
-  const auto asked = [&] { return lone.sent_to<Ack>(1); };
   lone.swim.on_ping(node_id(1), 1, Ping{4, 0, {}}, true, lone.now, lone.out);
-  REQUIRE(asked().size() == 1);
-  CHECK(asked()[0].seq == 4);
-  CHECK(asked()[0].ask != 0);
-  CHECK(asked()[0].facts_checksum == 77);
+  CHECK(lone.sent_to<Turn>(1) == std::vector{Turn{4, 0, facts_mark(77, 4), {}}});
   CHECK(lone.out[0].brief);
-  const Time at = lone.now;
-  lone.now += 5ms;
-  lone.swim.on_ping(node_id(1), 1, Ping{5, 0, {}}, false, lone.now, lone.out);
-  REQUIRE(asked().size() == 2);
-  CHECK(asked()[1] == Ack{5, 0, 0, {}});  // asked already
-  CHECK_FALSE(lone.out[1].brief);         // as the question
-  lone.swim.on_ping(node_id(2), 1, Ping{6, 0, {}}, true, lone.now, lone.out);
-  CHECK(lone.sent_to<Ack>(2) == std::vector{Ack{6, 0, 0, {}}});  // no neighbour
-  lone.swim.on_ack(node_id(1), 1, Ack{asked()[0].ask, 0, 0, {}}, true, lone.now, lone.out);
-  CHECK(lone.swim.last_answer(node_id(1)) == at);
-  lone.out.clear();
-  lone.run(390ms, {2, 3});
-  CHECK(lone.sent_to<Ping>(1).empty());  // the question in the answer stood for its regular ping
-  lone.run(20ms, {2, 3});
-  CHECK(lone.sent_to<Ping>(1).size() == 1);
-  // And its own question in an answer is answered at once.
-  lone.out.clear();
-  const std::uint64_t seq = 12345;
-  lone.swim.on_ack(node_id(3), 1, Ack{1, seq, 5, {}}, true, lone.now, lone.out);
-  CHECK(lone.sent_to<Ack>(3) == std::vector{Ack{seq, 0, 0, {}}});
-  CHECK(lone.out[0].brief);
+  const Time asked = lone.now;
+
+  SUBCASE("who has just asked, or is no neighbour, does not ask back") {
+    lone.now += 5ms;
+    lone.out.clear();
+    lone.swim.on_ping(node_id(1), 1, Ping{50, 0, {}}, false, lone.now, lone.out);
+    CHECK(lone.sent_to<Ack>(1) == std::vector{Ack{50, {}}});
+    CHECK_FALSE(lone.out[0].brief);  // as the question
+    lone.swim.on_ping(node_id(2), 1, Ping{6, 0, {}}, true, lone.now, lone.out);
+    CHECK(lone.sent_to<Ack>(2) == std::vector{Ack{6, {}}});
+  }
+  SUBCASE("an answer that was kept back proves life for when it was sent, at most") {
+    lone.now += 390ms;
+    lone.swim.on_turn(node_id(1), 1, Turn{5, 90, 0, {}}, true, lone.now, lone.out);
+    CHECK(lone.swim.last_answer(node_id(1)) == asked + 360ms);
+    CHECK(lone.sent_to<Turn>(1).back().seq == 6);  // and its question is answered at once
+    lone.swim.on_turn(node_id(1), 1, Turn{7, 255, 0, {}}, true, lone.now, lone.out);
+    CHECK(lone.swim.last_answer(node_id(1)) == lone.now);
+    CHECK(lone.swim.rtt(node_id(1)) == 0us);  // it says too coarsely for how long
+  }
+  SUBCASE("the question that rode on the answer is not missed: only the ping that follows it is") {
+    lone.out.clear();
+    lone.run(405ms, {2, 3});
+    CHECK(lone.sent_to<Ping>(1).empty());
+    lone.run(10ms, {2, 3});
+    REQUIRE(lone.sent_to<Ping>(1).size() == 1);
+    lone.run(200ms, {2, 3});
+    REQUIRE(lone.swim.unanswered_since(node_id(1), lone.now));
+    CHECK(*lone.swim.unanswered_since(node_id(1), lone.now) >= asked + 390ms);
+    // Late as it is, an answer proves life for when it was sent, and the ping after that is still missed.
+    lone.swim.on_turn(node_id(1), 1, Turn{5, 10, 0, {}}, true, lone.now, lone.out);
+    CHECK(lone.swim.last_answer(node_id(1)) == asked + 40ms);
+    CHECK(*lone.swim.unanswered_since(node_id(1), lone.now) >= asked + 390ms);
+  }
+  SUBCASE("what was asked in an answer is answered by the next question, with for how long it waited") {
+    lone.run(100ms, {2, 3});
+    lone.out.clear();
+    lone.swim.probe_now(node_id(3), lone.now, lone.out);
+    const std::uint64_t mine = lone.sent_to<Ping>(3).at(0).seq;
+    lone.out.clear();
+    lone.swim.on_turn(node_id(3), 1, Turn{mine, 0, 0, {}}, true, lone.now, lone.out);
+    CHECK(lone.swim.last_answer(node_id(3)) == lone.now);
+    const Time heard = lone.now;
+    lone.swim.probe_now(node_id(3), lone.now, lone.out);
+    CHECK(lone.sent_to<Turn>(3).empty());  // nothing has been kept back yet
+    CHECK(lone.sent_to<Ping>(3).size() == 1);
+    lone.swim.on_ack(node_id(3), 1, Ack{lone.sent_to<Ping>(3)[0].seq, {}}, lone.now, lone.out);
+    lone.run(400ms, {1, 2, 3});
+    const auto turns = lone.sent_to<Turn>(3);
+    REQUIRE(turns.size() == 1);
+    CHECK(turns[0].seq == mine + 1);
+    CHECK(turns[0].held * kHeldUnit > 0us);
+    CHECK(heard + turns[0].held * kHeldUnit <= lone.now);
+    CHECK_FALSE(lone.swim.unanswered_since(node_id(3), lone.now + 1s));  // it was a question as well
+  }
+  SUBCASE("but at once to a new life of its, and where the last one goes unanswered") {
+    lone.swim.probe_now(node_id(3), lone.now, lone.out);
+    const std::uint64_t mine = lone.sent_to<Ping>(3).back().seq;
+    lone.swim.on_turn(node_id(3), 1, Turn{mine, 0, 0, {}}, true, lone.now, lone.out);  // kept back
+    lone.out.clear();
+    lone.swim.on_ping(node_id(3), 2, Ping{9, 0, {}}, false, lone.now, lone.out);
+    CHECK(lone.sent_to<Ack>(3) == std::vector{Ack{9, {}}});
+    lone.run(500ms, {1, 2});
+    CHECK(lone.sent_to<Turn>(3).empty());
+    lone.out.clear();
+    lone.swim.on_turn(node_id(3), 2, Turn{12345, 0, 0, {}}, false, lone.now, lone.out);
+    REQUIRE(lone.sent_to<Ack>(3).size() == 1);
+    CHECK(lone.sent_to<Ack>(3)[0].seq == 12346);
+  }
+}
+
+TEST_CASE("swim: at rest two neighbours send each other one packet in each direction per period, for ever") {
+  Net net(3);
+  CHECK(net.run_until([&] { return net.all_alive(); }, 100ms));
+  net.run(5s);
+  net.reset_counters();
+  net.run(60s);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(net[i].packets <= 320);
+  CHECK(net.changes_to(Liveness::suspect) == 0);
+  CHECK(net.changes_to(Liveness::dead) == 0);
+  for (std::size_t i = 0; i < 3; ++i)
+    for (std::size_t other = 0; other < 3; ++other)
+      if (other != i) CHECK(net.now - *net[i].swim.last_answer(node_id(other)) <= 410ms);
 }
 
 TEST_CASE("swim: short envelopes go to those who have answered in their present life, and only while all is well") {
@@ -766,10 +825,10 @@ void many_members_cost_no_more(std::size_t n) {
   REQUIRE(small.all_alive());
   REQUIRE(large.all_alive());
   const double at_rest = bytes_per_second(small, 10s);
-  CHECK(at_rest <= 500);
+  CHECK(at_rest <= 270);
   CHECK(bytes_per_second(large, 10s) <= 1.2 * at_rest);
   large.kill(n / 2);
-  CHECK(bytes_per_second(large, 6s) <= 5 * at_rest);
+  CHECK(bytes_per_second(large, 6s) <= 2000);
   CHECK(large.all_see(n / 2, Liveness::dead));
 }
 
@@ -789,7 +848,7 @@ TEST_CASE("swim: after a change of key everybody gets a long envelope until he h
     return lone.sent_to<Ping>(i)[0].seq;
   };
   const auto answer = [&](std::size_t i, std::uint64_t seq) {
-    lone.swim.on_ack(node_id(i), 1, Ack{seq, 0, 0, {}}, true, lone.now, lone.out);
+    lone.swim.on_ack(node_id(i), 1, Ack{seq, {}}, lone.now, lone.out);
   };
   const auto answers_brief = [&] {
     lone.out.clear();
