@@ -157,7 +157,7 @@ class Api::Impl {
       snapshot_ = std::move(snapshot);
       published_ = Clock::now();
     }
-    if (front_) front_->wake();
+    if (front_) front_->news();
   }
 
   void reply(Reply reply) {

@@ -81,7 +81,7 @@ Hearing hear_others(const View& view, const PeerView& accused, const LinkWord& w
       return {Charge{Evidence::refused, 0us}, false};
     if (accused.port == EdgeState::ok) return {};
   }
-  const Duration agent_wait = accused.silent_for >= view.silence ? Duration{0} : view.silence - accused.silent_for;
+  const Duration agent_wait = std::max(Duration{0}, view.silence - accused.unanswered_for);
   // A port that was silent a while ago is asked again and again until the charge is ripe.
   return {Charge{Evidence::silent, std::max(agent_wait, link.wait)}, accused.port != EdgeState::unknown};
 }
@@ -174,7 +174,7 @@ std::optional<Duration> unfollowed_for(const View& view, const NodeId& id) {
   const NodeId& follows = p->record->links.front().source;
   const Member* source = view.config->find(follows);
   if (follows == id || source == nullptr || !source->in) return std::nullopt;  // out: then the successor is headless
-  return p->silent_for;
+  return p->unanswered_for;
 }
 
 Hearing hear(const View& view, const NodeId& accused) {
@@ -195,7 +195,7 @@ Hearing hear(const View& view, const NodeId& accused) {
   }
   const Duration agent_enough = view.silence / 2;
   if (view.up_for >= view.silence && is_headless(view, accused, *p)) {
-    return {Charge{Evidence::headless, std::max(Duration{0}, agent_enough - p->silent_for)}, false};
+    return {Charge{Evidence::headless, std::max(Duration{0}, agent_enough - p->unanswered_for)}, false};
   }
   return hear_others(view, *p, word);
 }

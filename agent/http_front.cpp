@@ -152,6 +152,10 @@ class HttpFront::Impl {
     return std::nullopt;
   }
 
+  void news() {
+    if (hears_news_) wake();
+  }
+
   void wake() {
     const std::uint64_t one = 1;
     // A counter that is full wakes just as well.
@@ -240,11 +244,10 @@ class HttpFront::Impl {
     if (!reply.stream || !body) {
       return answer(c, head_of(reply.status, reply.type, reply.body.size()) + (body ? reply.body : ""), now);
     }
-    const auto streams = std::count_if(connections_.begin(), connections_.end(),
-                                       [](const Connection& other) { return other.part == Part::stream; });
-    if (static_cast<std::size_t>(streams) >= kStreamsMax) {
+    if (streams() >= kStreamsMax) {
       return answer(c, plain(503, "all " + std::to_string(kStreamsMax) + " streams are taken: try again"), now);
     }
+    hears_news_ = true;  // before it is told the present state
     answer(c, head_of(200, "text/event-stream", std::nullopt) + "retry: 1000\n\n" + handlers_.news(), now);
     c.part = Part::stream;
     c.deadline = now + kStreamWithin;
@@ -280,6 +283,11 @@ class HttpFront::Impl {
 
   // ---- all streams
 
+  std::size_t streams() const {
+    return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                                  [](const Connection& c) { return c.part == Part::stream; }));
+  }
+
   bool say(Connection& c, const std::string& text, Clock::time_point now) {
     c.out = text;
     c.sent = 0;
@@ -288,9 +296,8 @@ class HttpFront::Impl {
   }
 
   void tell_streams(bool beat, Clock::time_point now) {
-    const bool any = std::any_of(connections_.begin(), connections_.end(),
-                                 [](const Connection& c) { return c.part == Part::stream; });
-    if (!any || (!news_ && !beat)) return;
+    hears_news_ = streams() > 0;
+    if (!hears_news_ || (!news_ && !beat)) return;
     std::string fresh = handlers_.news();
     const bool changed = fresh != news_text_;
     news_text_ = std::move(fresh);
@@ -339,6 +346,7 @@ class HttpFront::Impl {
   Fd wake_;
   Fd listen_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> hears_news_ = false;  // there is a stream
   std::thread thread_;
 
   // Of the thread alone.
@@ -358,8 +366,8 @@ Result<std::unique_ptr<HttpFront>> HttpFront::start(const Address& address, Hand
   return std::unique_ptr<HttpFront>(new HttpFront(std::move(impl)));
 }
 
-void HttpFront::wake() {
-  impl_->wake();
+void HttpFront::news() {
+  impl_->news();
 }
 
 }  // namespace ringagent

@@ -49,8 +49,8 @@ class HttpFront {
   HttpFront(const HttpFront&) = delete;
   HttpFront& operator=(const HttpFront&) = delete;
 
-  // From any thread: the news may have changed.
-  void wake();
+  // From any thread: the news may have changed. Costs nothing while nobody listens.
+  void news();
 
  private:
   class Impl;

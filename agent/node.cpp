@@ -387,7 +387,7 @@ void Node::Impl::handle(const Packet& packet) {
     on_ring_of_others(*ring);
   if (!member && !forming) {
     // One that was removed while it was away believes in an older ring and asks its members: let it know.
-    if (chain.head() == nullptr || packet.by_name || !std::holds_alternative<Ping>(packet.message.body)) return;
+    if (chain.head() == nullptr || packet.by_name || !asks(packet.message.body)) return;
     chain.on_message(packet.from, Pull{Head{packet.message.head.generation, packet.message.head.epoch, {}}}, now_, out);
     for (Outgoing& answer : out.send) answer.address = packet.address;
     return take(std::move(out));
@@ -402,18 +402,10 @@ void Node::Impl::handle(const Packet& packet) {
   seen_[packet.from].heard_at = now_;
   const Body& body = packet.message.body;
   auto& send_to = fx_->send;
+  const std::size_t before = send_to.size();
   if (const auto* m = std::get_if<Ping>(&body)) {
-    const std::size_t before = send_to.size();
     swim_.on_ping(packet.from, packet.boot, *m, packet.brief, now_, send_to);
     facts_.on_mark(packet.from, m->seq, m->facts_mark, now_, send_to);
-    // It may have come back at an address that nobody knows yet: answer where it asks from, too.
-    const bool elsewhere = !packet.address.empty() && packet.address != address_of(packet.from);
-    for (std::size_t i = before, end = send_to.size(); elsewhere && i < end; ++i) {
-      if (send_to[i].to != packet.from) continue;
-      Outgoing copy = send_to[i];
-      copy.address = packet.address;
-      send_to.push_back(std::move(copy));
-    }
   } else if (const auto* a = std::get_if<Ack>(&body)) {
     swim_.on_ack(packet.from, packet.boot, *a, now_, send_to);
   } else if (const auto* t = std::get_if<Turn>(&body)) {
@@ -454,6 +446,14 @@ void Node::Impl::handle(const Packet& packet) {
   } else if (const auto* lg = std::get_if<LeaseGrant>(&body)) {
     on_lease_answer(packet.from, *lg);
   }
+  // It may have come back at an address that nobody knows yet: answer where it asks from, too.
+  const bool elsewhere = asks(body) && !packet.address.empty() && packet.address != address_of(packet.from);
+  for (std::size_t i = before, end = send_to.size(); elsewhere && i < end; ++i) {
+    if (send_to[i].to != packet.from) continue;
+    Outgoing copy = send_to[i];
+    copy.address = packet.address;
+    send_to.push_back(std::move(copy));
+  }
 }
 
 // Two agents under one id: the older one is told that it has been outlived, and stops.
@@ -470,7 +470,7 @@ void Node::Impl::note_life(const Packet& packet) {
   lives.older_heard = now_;
   lives.older_at = packet.address;
   const NodeRecord* record = facts_.find(packet.from);
-  if (record == nullptr || !std::holds_alternative<Ping>(packet.message.body)) return;
+  if (record == nullptr || !asks(packet.message.body)) return;
   Outgoing outgoing;
   outgoing.to = packet.from;
   outgoing.address = packet.address;

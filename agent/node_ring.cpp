@@ -15,6 +15,7 @@ constexpr Duration kCanvassPatience = 100ms;  // for the slower opinions, when t
 constexpr Duration kCanvassLimit = 500ms;     // then ask anew
 constexpr Duration kJudgeLimit = 1200ms;      // a voter that must ask a port first
 constexpr Duration kPingLimit = 250ms;
+constexpr Duration kAskedEvery = 400ms;  // a neighbour (gossip/swim.h)
 constexpr Duration kObjectionMax = 10s;
 constexpr Duration kCommandLimit = 5s;
 constexpr Duration kLookFresh = 3s;
@@ -77,8 +78,11 @@ View Node::Impl::view() const {
     if (agent_answers(p) && (p.record == nullptr || p.record->one_writer != settings.one_writer))
       v.writers_agree = false;
     const auto answer = swim_.last_answer(member.id);
+    const auto missed = swim_.unanswered_since(member.id, now_);
+    p.ping_unanswered = !answer || missed;
     p.silent_for = answer ? now_ - *answer : kAges;
-    p.ping_unanswered = !answer || swim_.unanswered_since(member.id, now_).has_value();
+    // A neighbour is asked all the time. Others may not have been asked for long before they were found silent.
+    p.unanswered_for = !answer ? kAges : missed ? now_ - std::max(*answer, *missed - kAskedEvery) : Duration{0};
     p.lives_twice = lives_twice(member.id);
     if (const auto at = facts_.received_at(member.id)) p.record_age = now_ - *at;
     if (const auto seen = seen_.find(member.id); seen != seen_.end()) {
@@ -306,7 +310,9 @@ void Node::Impl::answer_canvasses() {
       if (answer.opinion == Opinion::abstain) break;
       const Judgement judgement = judge(v, item);
       if (judgement.probe) probe(item.node), wait = true;
-      if (item.evidence == Evidence::refused && item.node != self()) {
+      const bool about_agent = item.evidence == Evidence::refused || item.evidence == Evidence::silent ||
+                               item.evidence == Evidence::headless;
+      if (about_agent && item.node != self()) {
         // The question is whether a ping is unanswered *now*: ask one.
         if (pending.received == now_) swim_.probe_now(item.node, now_, fx_->send);
         const auto answered = swim_.last_answer(item.node);

@@ -65,13 +65,18 @@ std::optional<NodeId> most_advanced(const View& view, const std::vector<NodeId>&
   return best;
 }
 
+// It has answered lately, or has not been asked since.
+bool lives(const View& view, const PeerView& peer) {
+  return peer.silent_for < view.silence || (agent_answers(peer) && !peer.ping_unanswered);
+}
+
 // A node whose agent is silent and whose upstream is being decided out cannot follow: it goes with it.
 void add_headless(const View& view, Config& next, std::vector<CanvassItem>& items) {
   for (bool again = true; again;) {
     again = false;
     for (const NodeId& id : ring(next)) {
       const PeerView* p = peer(view, id);
-      const bool silent = id != view.self && p != nullptr && p->silent_for >= view.silence / 2 && p->ping_unanswered;
+      const bool silent = id != view.self && p != nullptr && p->unanswered_for >= view.silence / 2;
       if (!silent || upstream(next, id) == upstream(*view.config, id)) continue;
       const bool there =
           p->record != nullptr && !p->record->links.empty() && p->record->links.front().source == upstream(next, id);
@@ -410,8 +415,7 @@ std::vector<NodeId> healthy_agents(const View& view) {
   std::vector<NodeId> out;
   for (const Member& member : view.config->members) {
     const PeerView* p = peer(view, member.id);
-    if (member.id == view.self || (p != nullptr && agent_answers(*p) && p->silent_for < view.silence))
-      out.push_back(member.id);
+    if (member.id == view.self || (p != nullptr && agent_answers(*p) && lives(view, *p))) out.push_back(member.id);
   }
   return out;
 }
@@ -497,7 +501,7 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   const PeerView* p = peer(view, id);
   if (member == nullptr || p == nullptr) return "there is no such member";
   if (id == view.self) return "that is my own name";
-  if (p->silent_for < view.silence) return member->name + " itself answers: is the other one a copy of its machine?";
+  if (lives(view, *p)) return member->name + " itself answers: is the other one a copy of its machine?";
   // The hello of a former life may still count when the next one has just been taken in.
   if (p->unmoved_for < view.silence)
     return member->name + " itself may still answer: it has been known as it is for a moment only";

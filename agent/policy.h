@@ -30,7 +30,8 @@ enum class LinkSays : std::uint8_t {
 // What this agent knows of one member (itself included).
 struct PeerView {
   Liveness liveness = Liveness::dead;    // by gossip; only `dead` and `left` need confirmation by `silent_for`
-  Duration silent_for{0};                // since it last answered a ping of mine; max() if never
+  Duration silent_for{0};                // since it last answered a ping of mine, lately asked or not; max() if never
+  Duration unanswered_for{0};            // for how long it has left my pings unanswered; 0 if it has not
   bool ping_unanswered = false;          // the newest ping has waited for 200 ms or more
   const NodeRecord* record = nullptr;    // its newest own record, none if never seen
   const NodeRecord* position = nullptr;  // the newest that knows what its server has: its agent may have been restarted

@@ -424,6 +424,11 @@ using Body = std::variant<Ping, Ack, PingReq, PingReqAnswer, Facts, AskRecord, P
                           Reject, Decided, Pull, ConfirmHead, HeadConfirmed, Canvass, CanvassAnswer, Hello, KeyBook,
                           LeaseAsk, LeaseGrant, Turn>;
 
+// Does it ask whether its receiver lives?
+inline bool asks(const Body& body) {
+  return std::holds_alternative<Ping>(body) || std::holds_alternative<Turn>(body);
+}
+
 // The message kinds on the wire are the indices of Body: append only.
 struct Message {
   HeadMark head;  // of the sender

@@ -143,12 +143,11 @@ void Swim::ask(Peer& peer, std::uint64_t seq, bool rides, Time now) {
   std::erase_if(peer.flights, [&](const Flight& flight) { return flight.sent + settings_.silence < now; });
   if (peer.flights.size() == kFlightsMax) peer.flights.erase(peer.flights.begin());
   peer.flights.push_back(Flight{seq, now, rides});
+  if (rides) return;
   peer.last_ping = now;
-  if (!rides) {
-    ++peer.tries;
-    if (!peer.unanswered) peer.unanswered = now;
-    if (!peer.doubt && !gone_from(peer.state)) peer.doubt = now;
-  }
+  ++peer.tries;
+  if (!peer.unanswered) peer.unanswered = now;
+  if (!peer.doubt && !gone_from(peer.state)) peer.doubt = now;
   note_timer(peer);
 }
 
@@ -157,10 +156,11 @@ void Swim::send_ping(Peer& peer, Time now, Out& out) {
   const bool at_ease = !peer.unanswered && peer.last_answer;
   const bool brief = at_ease && peer.met == peer.incarnation.boot;
   const Duration held = peer.owed ? now - peer.owed->since : Duration::zero();
-  if (at_ease && held >= kHeldUnit && held < kHeldMax) {
-    const Owed owed = *std::exchange(peer.owed, std::nullopt);
-    ask(peer, owed.seq + 1, false, now);
-    return send_turn(peer, owed.seq, held, brief && owed.brief, out);
+  if (held > kHeldMax) peer.owed.reset();
+  if (at_ease && peer.owed && held >= kHeldUnit) {
+    const std::uint64_t theirs = std::exchange(peer.owed, std::nullopt)->seq;
+    ask(peer, theirs + 1, false, now);
+    return send_turn(peer, theirs, held, brief, out);
   }
   const std::uint64_t seq = new_seq();
   ask(peer, seq, false, now);
@@ -179,10 +179,12 @@ void Swim::answer(Peer& peer, std::uint64_t seq, bool brief, Time now, Out& out)
   brief = brief && (!another_envelope_ || peer.met == peer.incarnation.boot);
   if (asks_back(peer, now)) {
     ask(peer, seq + 1, true, now);
-    peer.next_regular = now + settings_.probe_period * 41 / 40;
+    peer.next_regular = now + after_the_other();
     note_timer(peer);
     return send_turn(peer, seq, Duration::zero(), brief, out);
   }
+  // Both have asked at once: from now on one of them is the first.
+  if (peer.neighbour && peer.unanswered && self_ > peer.id) peer.next_regular = now + after_the_other();
   send(peer.id, Ack{seq, rumours_for(peer)}, out);
   out.back().brief = brief;
 }
@@ -201,15 +203,22 @@ bool Swim::keeps_back(const Peer& peer, const Turn& turn, Time now) const {
          peer.next_regular <= now + settings_.probe_period;
 }
 
-// It has asked me, I know it in its present life, and I would ask it before long.
+// It has asked me, I know it in its present life, and I would ask it before long. Not while a question of mine is open: if
+// that was lost, a ping must follow that is missed.
 bool Swim::asks_back(const Peer& peer, Time now) const {
-  return peer.neighbour && peer.state == Liveness::alive && !peer.unanswered && peer.met == peer.incarnation.boot &&
+  return peer.neighbour && peer.state == Liveness::alive && peer.flights.empty() && peer.met == peer.incarnation.boot &&
          peer.last_ping + settings_.probe_period / 2 <= now;
 }
 
 // A ping out of turn, unless one went out within `gap`.
 void Swim::look(Peer& peer, Duration gap, Time now, Out& out) {
   if (peer.last_ping == Time::min() || peer.last_ping + gap <= now) send_ping(peer, now, out);
+}
+
+// Whom I doubt has asked me something: then it may well live.
+void Swim::look_doubted(Peer& peer, Time now, Out& out) {
+  const bool doubted = peer.unanswered || peer.state == Liveness::suspect || peer.state == Liveness::dead;
+  if (doubted && peer.state != Liveness::left) look(peer, base_timeout(peer) / 2, now, out);
 }
 
 void Swim::look_prompted(Peer& peer, Time now, Out& out) {
@@ -252,16 +261,17 @@ void Swim::reprieve(Peer& peer) {
 void Swim::answered(Peer& peer, const Flight& flight, Duration held, Time now) {
   const Time lived = std::min(flight.sent + held, now);
   if (now - lived <= timeout(peer)) aware(-1);
-  if (held == Duration::zero()) {  // one that was kept back does not say exactly for how long
-    const Duration sample = std::min(now - flight.sent, settings_.probe_timeout);
-    peer.rtt = peer.last_answer ? (7 * peer.rtt + sample) / 8 : sample;
-  }
+  // One that was kept back says only roughly for how long: it took between `least` and `took`.
+  const Duration took = std::min(now - lived, settings_.probe_timeout);
+  const Duration least = std::max(Duration::zero(), took - kHeldUnit);
+  const Duration sample = held == Duration::zero() || !peer.last_answer ? took : std::clamp(peer.rtt, least, took);
+  peer.rtt = peer.last_answer ? (7 * peer.rtt + sample) / 8 : sample;
   peer.last_answer = std::max(peer.last_answer.value_or(lived), lived);
   std::erase_if(peer.flights, [sent = flight.sent](const Flight& older) { return older.sent <= sent; });
   peer.unanswered.reset();
   forget_doubt(peer);
   const auto missed = std::find_if(peer.flights.begin(), peer.flights.end(), [](const Flight& f) { return !f.rides; });
-  if (missed != peer.flights.end()) peer.unanswered = peer.doubt = missed->sent;
+  if (missed != peer.flights.end()) peer.unanswered = peer.doubt = std::max(missed->sent, lived);
   set_state(peer, Liveness::alive);
   note_timer(peer);
 }
@@ -411,17 +421,15 @@ void Swim::know(Peer& peer, Incarnation incarnation) {
 void Swim::on_ping(const NodeId& from, std::uint32_t boot, const Ping& ping, bool brief, Time now, Out& out) {
   const Peer* known = find(from);
   const bool restarted = known && boot > known->incarnation.boot;
-  Peer* sender = admit(from, boot);
-  if (!sender) return;
-  Peer& peer = *sender;
+  Peer* peer = admit(from, boot);
+  if (!peer) return;
   hear(from, ping.rumours, now, out);
-  peer.owed.reset();
-  answer(peer, ping.seq, brief, now, out);
-  const bool doubted = peer.unanswered || peer.state == Liveness::suspect || peer.state == Liveness::dead;
+  peer->owed.reset();
+  answer(*peer, ping.seq, brief, now, out);
   if (restarted)
-    look(peer, Duration::zero(), now, out);
-  else if (doubted && peer.state != Liveness::left)
-    look(peer, base_timeout(peer) / 2, now, out);
+    look(*peer, Duration::zero(), now, out);
+  else
+    look_doubted(*peer, now, out);
 }
 
 void Swim::on_ack(const NodeId& from, std::uint32_t boot, const Ack& ack, Time now, Out& out) {
@@ -438,9 +446,10 @@ void Swim::on_turn(const NodeId& from, std::uint32_t boot, const Turn& turn, boo
   hear(from, turn.rumours, now, out);
   peer->owed.reset();
   if (keeps_back(*peer, turn, now))
-    peer->owed = Owed{turn.seq + 1, now, brief};
+    peer->owed = Owed{turn.seq + 1, now};
   else
     answer(*peer, turn.seq + 1, brief, now, out);
+  look_doubted(*peer, now, out);
 }
 
 void Swim::hear_answer(Peer& peer, std::uint32_t boot, std::uint64_t seq, Duration held, Time now, Out& out) {

@@ -26,15 +26,15 @@
 //   (Lifeguard's shrinking time-out:
 //            max - (max - min) log(voices + 1) / log(expected + 1)). When somebody says `dead` and my own
 //            doubt is older than 2T, I agree at once.
-// All of it is counted from the first unanswered ping, so a member that dies is dead after silence + at most
-// one probe_period, and one that merely pauses for less than silence has time to answer. A rumour or a helper
+// All of it is counted from the first unanswered ping, so a neighbour that dies is dead after silence + at most
+// a little more than one probe_period, and one that merely pauses for less than silence has time to answer. A rumour or a helper
 // that ends a suspicion starts the course afresh, but not `unanswered_since`, which is strictly first-hand.
 //
 // Invariants:
 //  - Only an answer to a question of mine, from the asked id, to a number sent after the last answered one and at most
 //    `silence` ago, proves life, and it proves it for the moment when that question was SENT, plus the time for which it
-//    says that it was kept back. Any other packet proves nothing; a ping from somebody whom I doubt makes me ping back
-//    at once.
+//    says that it was kept back. Any other packet proves nothing; a question from somebody whom I doubt makes me ping
+//    back at once.
 //  - A member that never answered since my start or its joining is `suspect`, then `dead`, without a word to
 //    others: ignorance is no testimony.
 //  - Dead, left and never-seen members are pinged for ever, one every dead_probe_period; otherwise a healed
@@ -58,8 +58,9 @@
 // back in its answer, and the answer to that is kept back until its receiver asks again, 400 ms later. Two packets where
 // two exchanges take four: about 6 packets/s sent by each node with the defaults. A question that rode on an answer is not
 // missed: if nothing has come when the next one is due, a ping goes out, and only that one is counted as unanswered. An
-// answer that was kept back says for how long, so it proves life as late as one that was sent at once. Who has asked back
-// waits a little longer than the other, who therefore stays the first to ask.
+// answer that was kept back says for how long, so it proves life as late as one that was sent at once; only to whoever asks
+// back for the first time since a ping of its own the proof comes a period later than that. Who has asked back waits a
+// little longer than the other, who therefore stays the first to ask.
 //
 // Short envelopes (seal.h): a ping goes out in one if its receiver has answered in its present life and nothing is
 // unanswered; the answer takes the form of the question. So whoever has forgotten me is asked at length at the second try.
@@ -68,8 +69,9 @@
 namespace ringagent {
 
 struct SwimSettings {
-  Duration probe_period = 400ms;    // each ring neighbour is pinged at least so often
-  Duration round_period = 2s;       // one more member by shuffled round-robin
+  Duration probe_period =
+      400ms;                   // each ring neighbour is asked so often; by who asks second, a fortieth later if need be
+  Duration round_period = 2s;  // one more member by shuffled round-robin
   Duration probe_timeout = 200ms;   // T of the course above, before RTT and awareness
   Duration silence = 2500ms;        // dead after this, with enough voices; a pause of 2 s must cause nothing
   Duration dead_probe_period = 2s;  // one of the dead is pinged so often
@@ -178,7 +180,6 @@ class Swim {
   struct Owed {  // a question that rode on an answer
     std::uint64_t seq = 0;
     Time since{};
-    bool brief = false;
   };
   struct Peer {
     NodeId id;
@@ -231,6 +232,7 @@ class Swim {
   bool keeps_back(const Peer& peer, const Turn& turn, Time now) const;
   bool asks_back(const Peer& peer, Time now) const;
   void look(Peer& peer, Duration gap, Time now, Out& out);
+  void look_doubted(Peer& peer, Time now, Out& out);
   void look_prompted(Peer& peer, Time now, Out& out);
   void ask_helpers(Peer& peer, std::size_t count, Out& out);
   void forget_doubt(Peer& peer);
@@ -258,6 +260,7 @@ class Swim {
   void announce_self();
   void aware(int change);
   Duration random_below(Duration limit);
+  Duration after_the_other() const { return settings_.probe_period * 41 / 40; }
   std::uint64_t new_seq() { return random_() >> 33U; }  // as a turn's number follows from another's, none is in order
 
   NodeId self_;

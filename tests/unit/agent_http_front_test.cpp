@@ -93,7 +93,7 @@ struct Door {
       const std::lock_guard lock(mutex);
       text = what;
     }
-    front->wake();
+    front->news();
   }
 
   // An honest question, and how long it took.
@@ -188,7 +188,7 @@ TEST_CASE("http front: streams are told at once, and again only what has changed
   CHECK(first.read_until("data: three\n\n").find("two") == std::string::npos);
   CHECK(Clock::now() - began < 500ms);
   second.read_until("data: three\n\n");
-  door.front->wake();
+  door.front->news();
   const std::string quiet = first.read_until(": beat\n\n");
   CHECK(quiet == ": beat\n\n");
 }

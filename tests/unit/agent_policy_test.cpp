@@ -82,7 +82,7 @@ struct Scene {
   }
   void silent(int i, Duration silence = 10s) {
     peer(i).liveness = Liveness::dead;
-    peer(i).silent_for = silence;
+    peer(i).silent_for = peer(i).unanswered_for = silence;
     peer(i).ping_unanswered = true;
   }
   void take_out(int i, const char* why = "mysqld_down") {
@@ -270,7 +270,7 @@ TEST_CASE("refused: a silent agent, a broken link and a port that used to answer
   CHECK(wished(scene) == "db3 refused");
   scene.peer(3).port_answered_before = false;  // a firewall may always have said so
   CHECK(wished(scene) == "nothing");
-  scene.peer(3).silent_for = 3s;
+  scene.peer(3).silent_for = scene.peer(3).unanswered_for = 3s;
   CHECK(wished(scene) == "db3 silent");
 }
 
@@ -295,7 +295,7 @@ TEST_CASE("silent: agent and link, both for as long as silence") {
   scene.view.link_quiet_for = 2400ms;
   CHECK(wished(scene) == "nothing");
   CHECK(decide(scene.view).look_again == Duration(500ms));
-  scene.peer(3).silent_for = 2500ms;
+  scene.peer(3).silent_for = scene.peer(3).unanswered_for = 2500ms;
   CHECK(decide(scene.view).look_again == Duration(100ms));
   scene.view.link_quiet_for = 2500ms;
   CHECK(wished(scene) == "db3 silent");
@@ -316,9 +316,9 @@ TEST_CASE("silent: an agent that is dead while its database lives changes nothin
 
 TEST_CASE("silent: what a voter answers") {
   Scene scene(1);
-  scene.peer(3).silent_for = 1s;
+  scene.peer(3).silent_for = scene.peer(3).unanswered_for = 1s;
   CHECK(opinion(scene, 3, Evidence::silent) == Opinion::object);
-  scene.peer(3).silent_for = 1300ms;
+  scene.peer(3).silent_for = scene.peer(3).unanswered_for = 1300ms;
   CHECK(opinion(scene, 3, Evidence::silent) == Opinion::object);  // the link of its follower is alive
   scene.link(4).heard_ms = 1300;
   CHECK(opinion(scene, 3, Evidence::silent) == Opinion::concur);
@@ -373,7 +373,7 @@ TEST_CASE("headless: also where its upstream was decided out before") {
   scene.silent(4, 1s);
   CHECK(wished(scene) == "nothing");
   CHECK(decide(scene.view).look_again == Duration(250ms));
-  scene.peer(4).silent_for = 1250ms;
+  scene.peer(4).silent_for = scene.peer(4).unanswered_for = 1250ms;
   CHECK(wished(scene) == "db4 headless");
   scene.link(4).source = id_of(2);  // it had repointed before its agent went
   CHECK(wished(scene) == "nothing");
@@ -445,7 +445,7 @@ TEST_CASE("unfollowed: the agent of the successor fell silent before it followed
   scene.silent(4, 1s);
   CHECK(wished(scene) == "nothing");
   CHECK(opinion(scene, 3, Evidence::unfollowed) == Opinion::object);
-  scene.peer(4).silent_for = 1250ms;
+  scene.peer(4).silent_for = scene.peer(4).unanswered_for = 1250ms;
   scene.peer(4).port = EdgeState::ok;
   CHECK(wished(scene) == "db3 unfollowed");
   CHECK(new_ring(scene) == "db1 db2 db4");
@@ -616,7 +616,8 @@ TEST_CASE("a voter that sees no reason for other votes objects") {
 
 TEST_CASE("an agent that did not answer within silence is not healthy, whatever gossip says") {
   Scene scene(1);
-  scene.peer(3).silent_for = 3s;
+  scene.peer(3).ping_unanswered = true;
+  scene.peer(3).silent_for = scene.peer(3).unanswered_for = 3s;
   CHECK(healthy_agents(scene.view) == std::vector<NodeId>{id_of(1), id_of(2), id_of(4)});
 }
 

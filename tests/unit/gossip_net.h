@@ -235,9 +235,7 @@ class Net {
       const std::size_t to = std::size_t{packet.to.bytes[14]} << 8 | packet.to.bytes[15];
       ++host.packets;
       host.bytes += size_of(packet);
-      const bool asks =
-          std::holds_alternative<Ping>(packet.message.body) || std::holds_alternative<Turn>(packet.message.body);
-      if (asks && remember_pings) host.pings[packet.to].push_back(now);
+      if (asks(packet.message.body) && remember_pings) host.pings[packet.to].push_back(now);
       if (watch) watch(from, to, packet.message.body);
       if (cut(from, to)) continue;
       for (int copy = chance(faults.twice) ? 2 : 1; copy > 0; --copy)

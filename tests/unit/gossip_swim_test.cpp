@@ -75,8 +75,8 @@ TEST_CASE("swim: four members at rest find each other at once and stay quiet") {
     CAPTURE(i);
     CHECK(static_cast<double>(net[i].packets) / 60 <= 6.5);
     CHECK(net[i].bytes / 60 <= 270);
-    CHECK(longest_gap(net[i].pings[node_id((i + 1) % 4)]) <= 400ms);
-    CHECK(longest_gap(net[i].pings[node_id((i + 3) % 4)]) <= 400ms);
+    CHECK(longest_gap(net[i].pings[node_id((i + 1) % 4)]) <= 415ms);
+    CHECK(longest_gap(net[i].pings[node_id((i + 3) % 4)]) <= 415ms);
     CHECK(longest_gap(net[i].pings[node_id((i + 2) % 4)]) <= 2s);
     CHECK(net[i].swim.awareness() == 0);
   }
@@ -121,7 +121,7 @@ TEST_CASE("swim: a silent member is suspected by all in about 600 ms and dead by
       first = std::min(first, *suspected);
       CHECK(*suspected - death <= 1010ms);
       CHECK(*dead - death >= 2480ms);
-      CHECK(*dead - death <= 3s);
+      CHECK(*dead - death <= 3100ms);
       REQUIRE(net[of].swim.unanswered_since(node_id(2), net.now));
       CHECK(*net[of].swim.unanswered_since(node_id(2), net.now) - death <= 610ms);
     }
@@ -719,7 +719,7 @@ TEST_CASE("swim: neighbours take turns: the answer asks back, and the answer to 
     CHECK(lone.sent_to<Turn>(1).back().seq == 6);  // and its question is answered at once
     lone.swim.on_turn(node_id(1), 1, Turn{7, 255, 0, {}}, true, lone.now, lone.out);
     CHECK(lone.swim.last_answer(node_id(1)) == lone.now);
-    CHECK(lone.swim.rtt(node_id(1)) == 0us);  // it says too coarsely for how long
+    CHECK(lone.swim.rtt(node_id(1)) <= 4ms);  // it says only roughly for how long
   }
   SUBCASE("the question that rode on the answer is not missed: only the ping that follows it is") {
     lone.out.clear();
@@ -761,15 +761,74 @@ TEST_CASE("swim: neighbours take turns: the answer asks back, and the answer to 
     const std::uint64_t mine = lone.sent_to<Ping>(3).back().seq;
     lone.swim.on_turn(node_id(3), 1, Turn{mine, 0, 0, {}}, true, lone.now, lone.out);  // kept back
     lone.out.clear();
+    lone.now += 50ms;
     lone.swim.on_ping(node_id(3), 2, Ping{9, 0, {}}, false, lone.now, lone.out);
     CHECK(lone.sent_to<Ack>(3) == std::vector{Ack{9, {}}});
+    CHECK(lone.sent_to<Ping>(3).size() == 1);
+    CHECK(lone.sent_to<Turn>(3).empty());  // what was kept back was for the former one
     lone.run(500ms, {1, 2});
-    CHECK(lone.sent_to<Turn>(3).empty());
     lone.out.clear();
     lone.swim.on_turn(node_id(3), 2, Turn{12345, 0, 0, {}}, false, lone.now, lone.out);
     REQUIRE(lone.sent_to<Ack>(3).size() == 1);
     CHECK(lone.sent_to<Ack>(3)[0].seq == 12346);
   }
+}
+
+TEST_CASE("swim: who is heard by nobody misses the answers, however often it is asked") {
+  Net net(3);
+  net.run(5s);
+  net.cut = [](std::size_t from, std::size_t to) { return from == 2 && to == 1; };
+  net.run(1100ms);
+  REQUIRE(net[2].swim.unanswered_since(node_id(1), net.now));
+  net.run(60s);  // helpers vouch for it all the time
+  REQUIRE(net[2].swim.unanswered_since(node_id(1), net.now));
+  CHECK(net.now - *net[2].swim.last_answer(node_id(1)) >= 60s);
+  CHECK_FALSE(net[2].swim.at_ease(net.now));
+}
+
+TEST_CASE("swim: one lost turn costs no more than two periods of proof") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    Net net(3, seed);
+    net.run(5s);
+    bool lost = false;
+    net.watch = [&](std::size_t from, std::size_t to, const Body& body) {
+      const auto* turn = std::get_if<Turn>(&body);
+      const bool now = !lost && from == 2 && to == 1 && turn != nullptr && turn->held == 0;
+      lost = lost || now;
+      net.cut = [now](std::size_t a, std::size_t b) { return now && a == 2 && b == 1; };
+    };
+    Duration worst{};
+    for (int i = 0; i < 2000; ++i) {
+      net.run(1ms);
+      worst = std::max(worst, net.now - *net[2].swim.last_answer(node_id(1)));
+    }
+    if (lost) CHECK(worst <= 810ms);
+  }
+}
+
+TEST_CASE("swim: the round trip is known to the second one, too, as well as it can be") {
+  Net net(2);
+  net.run(2s);
+  const std::size_t second = net[0].swim.rtt(node_id(1)) < net[1].swim.rtt(node_id(0)) ? 1 : 0;
+  CHECK(net[second].swim.rtt(node_id(1 - second)) <= 4ms);
+  net.pause(1 - second, 2s);  // its answers to many questions come late
+  net.run(10s);
+  CHECK(net[0].swim.rtt(node_id(1)) <= 10ms);
+  CHECK(net[1].swim.rtt(node_id(0)) <= 10ms);
+}
+
+TEST_CASE("swim: after a loss turns go in short envelopes again") {
+  Net net(2);
+  net.run(5s);
+  net.cut = [](std::size_t from, std::size_t) { return from == 1; };
+  net.run(350ms);
+  net.cut = [](std::size_t, std::size_t) { return false; };
+  net.run(2s);
+  net.reset_counters();
+  net.run(10s);
+  CHECK(net[0].bytes <= 10 * 140);
+  CHECK(net[1].bytes <= 10 * 140);
 }
 
 TEST_CASE("swim: at rest two neighbours send each other one packet in each direction per period, for ever") {
