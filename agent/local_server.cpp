@@ -58,6 +58,14 @@ bool LocalServer::answered(const ServerState& state, Time asked, Time now) {
   return set(MysqlHealth::up, "") || new_start;
 }
 
+bool LocalServer::is_as(const ServerState& found) const {
+  if (!up() || !state_ || !same_start(*state_, found)) return false;
+  ServerState of_same_age = found;
+  of_same_age.uptime_s = state_->uptime_s;
+  of_same_age.started_unix_s = state_->started_unix_s;
+  return of_same_age == *state_;
+}
+
 bool LocalServer::on_poll(const Polled& polled, Time now) {
   poll_open_ = false;
   ask_port_ = false;

@@ -38,6 +38,8 @@ class LocalServer {
 
   // The newest answer; empty before the first.
   const std::optional<ServerState>& state() const { return state_; }
+  // It is up and was found like this before, but for its age.
+  bool is_as(const ServerState& found) const;
   Time state_at() const { return state_at_; }
   const Link* link() const { return state_ ? state_->link() : nullptr; }
 

@@ -101,13 +101,23 @@ Effects Node::Impl::step(Event event, Time now) {
   return fx;
 }
 
-// Most events are the ticks for pings and polls, and pings and their answers. While everybody answers and nothing else is
-// due, no decision can follow from them.
+// Most events are the ticks for pings and polls, pings and their answers, and looks at a server that find it as it was. While
+// everybody answers and nothing else is due, no decision can follow from them.
 bool Node::Impl::changes_nothing(const Event& event) const {
   if (leaving_ || chain.head() == nullptr || now_ >= settled_until_ || !swim_.at_ease(now_)) return false;
   if (std::holds_alternative<Tick>(event)) return true;
+  if (const auto* polled = std::get_if<Polled>(&event)) return shows_nothing_new(*polled);
   const auto* packet = std::get_if<Packet>(&event);
   return packet != nullptr && says_nothing_new(*packet);
+}
+
+// Nobody waits for this look either.
+bool Node::Impl::shows_nothing_new(const Polled& polled) const {
+  const Member* own = own_member();
+  const bool waited_for = repair_.hurry() || now_ < hurry_until_ || !asked_by_.empty() || !canvasses_.empty() || campaign_ ||
+                          chain.head()->one_writer || phase_ != Phase::none || own == nullptr || !own->in ||
+                          own->absence != Absence::none;
+  return !waited_for && polled.result && server_.is_as(*polled.result);
 }
 
 bool Node::Impl::says_nothing_new(const Packet& packet) const {

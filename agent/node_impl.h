@@ -60,6 +60,7 @@ class Node::Impl {
   void handle(const UnknownKey& unknown);
   bool changes_nothing(const Event& event) const;
   bool says_nothing_new(const Packet& packet) const;
+  bool shows_nothing_new(const Polled& polled) const;
   void tick_gossip();
   void set_marker(const std::string& key, const std::string& value);
   void settle_step();  // what follows from whatever the event changed

@@ -12,8 +12,9 @@ constexpr Duration kConnectAgain = 50ms;  // how often a waiting connect() looks
 constexpr std::int64_t kUnixEpoch_s = 1'700'000'000;
 
 std::string uuid_of(std::uint32_t server_id) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%08x-0000-11ee-8000-00000000%04x", server_id, server_id);
+  std::string text = "00000000-0000-11ee-8000-000000000000";
+  for (std::size_t digit = 0; digit < 8; ++digit, server_id >>= 4U)
+    text[7 - digit] = text[text.size() - 1 - digit] = "0123456789abcdef"[server_id & 0xFU];
   return text;
 }
 
