@@ -114,9 +114,9 @@ bool Node::Impl::changes_nothing(const Event& event) const {
 // Nobody waits for this look either.
 bool Node::Impl::shows_nothing_new(const Polled& polled) const {
   const Member* own = own_member();
-  const bool waited_for = repair_.hurry() || now_ < hurry_until_ || !asked_by_.empty() || !canvasses_.empty() || campaign_ ||
-                          chain.head()->one_writer || phase_ != Phase::none || own == nullptr || !own->in ||
-                          own->absence != Absence::none;
+  const bool waited_for = repair_.hurry() || now_ < hurry_until_ || !asked_by_.empty() || !canvasses_.empty() ||
+                          campaign_ || chain.head()->one_writer || phase_ != Phase::none || own == nullptr ||
+                          !own->in || own->absence != Absence::none;
   return !waited_for && polled.result && server_.is_as(*polled.result);
 }
 

@@ -207,8 +207,7 @@ struct Ack {
 // in one packet each way (gossip/swim.h).
 struct Turn {
   std::uint64_t seq = 0;
-  std::uint8_t held =
-      0;  // for how many kHeldUnits the answer was kept back; 0: it was not, and the answer to this may be
+  std::uint8_t held = 0;  // for how many kHeldUnits it was kept back; 0: it was not, and the answer to this may be
   std::uint8_t facts_mark = 0;  // as in a ping, of `seq`
   std::vector<Rumour> rumours;
   bool operator==(const Turn&) const = default;
