@@ -69,9 +69,8 @@
 namespace ringagent {
 
 struct SwimSettings {
-  Duration probe_period =
-      400ms;                   // each ring neighbour is asked so often; by who asks second, a fortieth later if need be
-  Duration round_period = 2s;  // one more member by shuffled round-robin
+  Duration probe_period = 400ms;    // each neighbour is asked so often, by who comes second 10 ms later
+  Duration round_period = 2s;       // one more member by shuffled round-robin
   Duration probe_timeout = 200ms;   // T of the course above, before RTT and awareness
   Duration silence = 2500ms;        // dead after this, with enough voices; a pause of 2 s must cause nothing
   Duration dead_probe_period = 2s;  // one of the dead is pinged so often
