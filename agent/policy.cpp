@@ -66,8 +66,8 @@ std::optional<NodeId> most_advanced(const View& view, const std::vector<NodeId>&
 }
 
 // It has answered lately, or has not been asked since.
-bool lives(const View& view, const PeerView& peer) {
-  return peer.silent_for < view.silence || (agent_answers(peer) && !peer.ping_unanswered);
+bool lives(const View& view, const NodeId& id) {
+  return answers_now(view, id) || peer(view, id)->silent_for < view.silence;
 }
 
 // A node whose agent is silent and whose upstream is being decided out cannot follow: it goes with it.
@@ -415,7 +415,8 @@ std::vector<NodeId> healthy_agents(const View& view) {
   std::vector<NodeId> out;
   for (const Member& member : view.config->members) {
     const PeerView* p = peer(view, member.id);
-    if (member.id == view.self || (p != nullptr && agent_answers(*p) && lives(view, *p))) out.push_back(member.id);
+    if (member.id == view.self || (p != nullptr && agent_answers(*p) && lives(view, member.id)))
+      out.push_back(member.id);
   }
   return out;
 }
@@ -501,7 +502,7 @@ std::string impostor(const View& view, const NodeId& id, const Hello& applicant)
   const PeerView* p = peer(view, id);
   if (member == nullptr || p == nullptr) return "there is no such member";
   if (id == view.self) return "that is my own name";
-  if (lives(view, *p)) return member->name + " itself answers: is the other one a copy of its machine?";
+  if (lives(view, id)) return member->name + " itself answers: is the other one a copy of its machine?";
   // The hello of a former life may still count when the next one has just been taken in.
   if (p->unmoved_for < view.silence)
     return member->name + " itself may still answer: it has been known as it is for a moment only";

@@ -153,11 +153,11 @@ void Swim::ask(Peer& peer, std::uint64_t seq, bool rides, Time now) {
 
 // A question that is waited for. It takes along the answer that was kept back for it.
 void Swim::send_ping(Peer& peer, Time now, Out& out) {
-  const bool at_ease = !peer.unanswered && peer.last_answer;
-  const bool brief = at_ease && peer.met == peer.incarnation.boot;
+  const bool all_well = !peer.unanswered && peer.last_answer;
+  const bool brief = all_well && peer.met == peer.incarnation.boot;
   const Duration held = peer.owed ? now - peer.owed->since : Duration::zero();
   if (held > kHeldMax) peer.owed.reset();
-  if (at_ease && peer.owed && held >= kHeldUnit) {
+  if (all_well && peer.owed && held >= kHeldUnit) {
     const std::uint64_t theirs = std::exchange(peer.owed, std::nullopt)->seq;
     ask(peer, theirs + 1, false, now);
     return send_turn(peer, theirs, held, brief, out);

@@ -27,8 +27,9 @@
 //            max - (max - min) log(voices + 1) / log(expected + 1)). When somebody says `dead` and my own
 //            doubt is older than 2T, I agree at once.
 // All of it is counted from the first unanswered ping, so a neighbour that dies is dead after silence + at most
-// a little more than one probe_period, and one that merely pauses for less than silence has time to answer. A rumour or a helper
-// that ends a suspicion starts the course afresh, but not `unanswered_since`, which is strictly first-hand.
+// a little more than one probe_period, and one that merely pauses for less than silence has time to answer. A
+// rumour or a helper that ends a suspicion starts the course afresh, but not `unanswered_since`, which is strictly
+// first-hand.
 //
 // Invariants:
 //  - Only an answer to a question of mine, from the asked id, to a number sent after the last answered one and at most
@@ -147,7 +148,7 @@ class Swim {
 
   // Unknown ids are `dead`, never answered.
   Liveness liveness(const NodeId& id) const;
-  // When the member is last known to have lived (the second invariant). nullopt: never since the start.
+  // When the member is last known to have lived (the first invariant). nullopt: never since the start.
   std::optional<Time> last_answer(const NodeId& id) const;
   bool answered_since_start(const NodeId& id) const { return last_answer(id).has_value(); }
   // Since when my pings go unanswered: when the first of them was sent. nullopt if the last was answered, or

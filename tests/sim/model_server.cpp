@@ -1,7 +1,6 @@
 #include "tests/sim/model_server.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 
 namespace ringagent::sim {

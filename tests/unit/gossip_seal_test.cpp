@@ -70,7 +70,7 @@ TEST_CASE("seal: what one member seals another opens, and learns who sent it") {
   CHECK(a.seal(kShop, "secret word").find("secret") == std::string::npos);
 }
 
-TEST_CASE("seal: a ping, and a turn, take less than 50 bytes") {
+TEST_CASE("seal: a ping, and a turn, take at most 50 bytes") {
   Message message;
   message.head.epoch = 60000;
   message.head.mark = ~0U;

@@ -787,6 +787,7 @@ TEST_CASE("swim: who is heard by nobody misses the answers, however often it is 
 }
 
 TEST_CASE("swim: one lost turn costs no more than two periods of proof") {
+  std::size_t losses = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     CAPTURE(seed);
     Net net(3, seed);
@@ -803,8 +804,10 @@ TEST_CASE("swim: one lost turn costs no more than two periods of proof") {
       net.run(1ms);
       worst = std::max(worst, net.now - *net[2].swim.last_answer(node_id(1)));
     }
-    if (lost) CHECK(worst <= 810ms);
+    CHECK(worst <= 810ms);
+    losses += lost ? 1 : 0;
   }
+  CHECK(losses >= 3);  // it is the second one in about half of them
 }
 
 TEST_CASE("swim: the round trip is known to the second one, too, as well as it can be") {
