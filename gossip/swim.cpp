@@ -404,10 +404,7 @@ void Swim::loop_lagged(Duration gap, Time now) {
 Swim::Peer* Swim::admit(const NodeId& from, std::uint32_t boot) {
   Peer* peer = find(from);
   if (gone_ || !peer || boot < peer->incarnation.boot) return nullptr;
-  if (boot > peer->incarnation.boot) {
-    know(*peer, Incarnation{boot, 0});
-    peer->owed.reset();
-  }
+  if (boot > peer->incarnation.boot) know(*peer, Incarnation{boot, 0});
   return peer;
 }
 
