@@ -306,16 +306,23 @@ void Daemon::on_hook(LogLevel level, const std::string& text) {
   record(note);
 }
 
+// Only where nothing else happened meanwhile.
 void Daemon::on_heartbeat() {
+  if (now() - expected_by_ > kLagLimit) return handle(Tick{});
+  expected_by_ = now() + kHeartbeat;
+  keep_up();
+}
+
+// What has to happen now and then, whatever wakes the loop.
+void Daemon::keep_up() {
   const Time at = now();
-  if (at - expected_by_ > kLagLimit) handle(Tick{});
-  expected_by_ = at + kHeartbeat;
   if (manager_.watchdog_period() && at >= watchdog_due_) {
     watchdog_due_ = at + *manager_.watchdog_period();
     manager_.tell("WATCHDOG=1");
   }
   const Duration quiet = at - published_at_;
-  if (quiet >= kPublishQuiet || (something_happened_ && quiet >= kPublishEvery)) publish();
+  const bool news = something_happened_ && quiet >= kPublishEvery;
+  if (quiet >= kPublishQuiet || (news && api_->read_lately())) publish();
 }
 
 void Daemon::handle(Event event) {
@@ -331,14 +338,17 @@ void Daemon::handle(Event event) {
   }
   stepping_ = false;
   arm();
+  keep_up();
+  uv_timer_again(heartbeat_.get());
 }
 
-// The loop itself was late: stopped, starved, or busy in a step. Whatever is handled next is handled knowing that.
+// The loop itself was late: stopped, starved, or busy in a step, for the time of a step counts. Whatever is handled next is
+// handled knowing that.
 void Daemon::check_lag() {
-  const Duration gap = now() - expected_by_;
-  if (gap <= kLagLimit) return;
-  expected_by_ = now() + kHeartbeat;
-  step(LoopLagged{gap});
+  const Time at = now();
+  const Duration gap = at - expected_by_;
+  expected_by_ = at + kHeartbeat;
+  if (gap > kLagLimit) step(LoopLagged{gap});
 }
 
 void Daemon::arm() {

@@ -32,8 +32,9 @@
 namespace ringagent {
 
 inline constexpr Duration kLagLimit = 250ms;
-inline constexpr Duration kHeartbeat = 100ms;     // of the loop: finds lag, publishes, feeds the watchdog
-inline constexpr Duration kPublishEvery = 100ms;  // at most, when something happened
+inline constexpr Duration kHeartbeat =
+    100ms;  // the loop wakes so often at least: finds lag, publishes, feeds the watchdog
+inline constexpr Duration kPublishEvery = 100ms;  // at most, when something happened and somebody reads it
 inline constexpr Duration kPublishQuiet = 500ms;  // at least
 inline constexpr Duration kUnknownKeyEvery = 200ms;
 inline constexpr Duration kSayAgain = 60s;  // between two lines about one lasting trouble
@@ -64,6 +65,7 @@ class Daemon {
   void on_answer(Answer answer);
   void on_hook(LogLevel level, const std::string& text);
   void on_heartbeat();
+  void keep_up();
   // Every event comes through here: lag first, then its step, then the steps that its effects made necessary.
   void handle(Event event);
   void check_lag();
