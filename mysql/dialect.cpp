@@ -95,8 +95,7 @@ std::vector<Query> Dialect::poll() const {
     return {{Query::What::links, "SHOW ALL SLAVES STATUS"},
             {Query::What::sets,
              "SELECT @@global.gtid_binlog_state AS executed, @@global.gtid_slave_pos AS slave_pos, "
-             "@@global.read_only AS read_only"},
-            {Query::What::binlog, "SHOW MASTER STATUS"}};
+             "@@global.read_only AS read_only"}};
   // One row for each receiver, or one row of NULLs beside the sets when there is none.
   return {{Query::What::links, std::string("SHOW ") + replica() + " STATUS"},
           {Query::What::sets,
@@ -107,8 +106,12 @@ std::vector<Query> Dialect::poll() const {
            "FROM (SELECT 1 AS one) AS o "
            "LEFT JOIN performance_schema.replication_connection_status AS s ON TRUE "
            "LEFT JOIN performance_schema.replication_connection_configuration AS c "
-           "ON c.CHANNEL_NAME = s.CHANNEL_NAME"},
-          {Query::What::binlog, version_.number >= 80200 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS"}};
+           "ON c.CHANNEL_NAME = s.CHANNEL_NAME"}};
+}
+
+Query Dialect::binlog() const {
+  return {Query::What::binlog,
+          !mariadb() && version_.number >= 80200 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS"};
 }
 
 std::vector<Query> Dialect::survey() const {

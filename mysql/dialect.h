@@ -90,10 +90,11 @@ class Dialect {
   const Version& version() const { return version_; }
 
   // ---- observing
-  // Each poll asks `poll`, in this order: three statements, about a millisecond. On a new connection and
-  // every 60 s `survey` comes after it. `follow_up` then says what the answers make necessary. What is not
-  // asked for keeps its former value in `state`.
+  // Each poll asks `poll`, in this order: two statements, less than a millisecond. Every second `binlog` comes after it, on a
+  // new connection and every 60 s `survey`, too. `follow_up` then says what the answers make necessary. What is not asked
+  // for keeps its former value in `state`.
   std::vector<Query> poll() const;
+  Query binlog() const;
   std::vector<Query> survey() const;
   std::vector<Query> follow_up(const ServerState& state, bool surveyed) const;
   // Reads one answer into `state`. Fails on an answer that lacks a column it cannot do without.

@@ -85,7 +85,7 @@ class Worker::Session {
   std::optional<ServerState> state_;   // of this connection; none before its first survey
   std::optional<ServerState> before_;  // of the connection before it
   Clock::time_point surveyed_{};
-  Clock::time_point purged_asked_{};
+  Clock::time_point binlog_asked_{};
 };
 
 // A connection that is there, or a new one. The pidfd is opened before the first query: its answer then
@@ -130,13 +130,14 @@ SqlResult<ServerState> Worker::Session::poll(const PollJob& job, const Budget& b
   const bool survey = job.survey || !state_ || Clock::now() - surveyed_ >= kSurveyEvery;
   ServerState state = state_.value_or(ServerState{});
   state.pid = watch_->pid;
+  // Others start from what is purged here, so it must not be as old as a survey may be.
+  const bool binlog = survey || job.purged || Clock::now() - binlog_asked_ >= kBinlogEvery;
   auto queries = dialect_->poll();
+  if (binlog) queries.push_back(dialect_->binlog());
   if (survey)
     for (auto& query : dialect_->survey()) queries.push_back(std::move(query));
-  // Others start from what is purged here, so it must not be as old as a survey may be.
-  const bool purged_due = job.purged || Clock::now() - purged_asked_ >= kPurgedEvery;
-  const bool purged = !survey && !state.binlog_file.empty() && purged_due;
-  if (purged) queries.push_back(dialect_->glance_purged());
+  else if (binlog && !state.binlog_file.empty())
+    queries.push_back(dialect_->glance_purged());
   auto asked = ask(*client_, *dialect_, queries, budget, state);
   if (asked) asked = ask(*client_, *dialect_, dialect_->follow_up(state, survey), budget, state);
   if (!asked) return tl::unexpected<SqlError>(std::move(asked.error()));
@@ -148,7 +149,7 @@ SqlResult<ServerState> Worker::Session::poll(const PollJob& job, const Budget& b
     state.at_start = known->at_start;
   }
   if (survey) surveyed_ = Clock::now();
-  if (survey || purged) purged_asked_ = Clock::now();
+  if (binlog) binlog_asked_ = Clock::now();
   state_ = state;
   return state;
 }

@@ -89,7 +89,7 @@ using Answer = std::variant<PollAnswer, RunAnswer, LookAnswer>;
 
 inline constexpr Duration kConnectDeadline = 1s;
 inline constexpr Duration kSurveyEvery = 60s;
-inline constexpr Duration kPurgedEvery = 1s;
+inline constexpr Duration kBinlogEvery = 1s;  // its position, and what is purged
 
 struct WorkerSettings {
   std::string name = "mysql";  // of the thread, at most 15 characters

@@ -198,7 +198,8 @@ TEST_CASE("transport: a peer that comes back is reached without further ado") {
 
 TEST_CASE("transport: a peer that takes the connection and nothing else blocks nobody, and its queue is capped") {
   Loop loop;
-  TransportLimits limits;  // with the long ones for connecting and idling: making the packets keeps the loop busy for a while
+  TransportLimits
+      limits;  // with the long ones for connecting and idling: making the packets keeps the loop busy for a while
   limits.frame_ms = 200;
   limits.queued_bytes = 8 * 1024 * 1024;
   limits.unacknowledged_ms = 60'000;
