@@ -198,8 +198,7 @@ TEST_CASE("transport: a peer that comes back is reached without further ado") {
 
 TEST_CASE("transport: a peer that takes the connection and nothing else blocks nobody, and its queue is capped") {
   Loop loop;
-  TransportLimits
-      limits;  // with the long ones for connecting and idling: making the packets keeps the loop busy for a while
+  TransportLimits limits;  // the long ones for connecting: making the packets keeps the loop busy for a while
   limits.frame_ms = 200;
   limits.queued_bytes = 8 * 1024 * 1024;
   limits.unacknowledged_ms = 60'000;
@@ -265,7 +264,7 @@ TEST_CASE("transport: frames arrive whole, however they were cut") {
     return a.packets.size() == 3;
   }));
   CHECK(a.packets == std::vector<std::string>{"one", "", "three"});
-  sender.say(frame("four") + frame("five") + "\x00");
+  sender.say(frame("four") + frame("five") + std::string(1, '\0'));
   REQUIRE(loop.until([&] { return a.packets.size() == 5; }));
 }
 
