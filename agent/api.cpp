@@ -32,7 +32,6 @@ constexpr std::size_t kCommandsMax = 2;
 constexpr std::size_t kBodyBytesMax = 64 * 1024;
 constexpr time_t kIoSeconds = 2;
 constexpr auto kCommandWait = std::chrono::seconds(30);
-constexpr auto kReadLately = std::chrono::seconds(3);  // longer than HttpFront::kBeat
 constexpr Duration kCommandTimeout = 35s;
 
 // httplib's pool with a bound: while it is full the accepting thread waits, and the kernel's backlog says no.
@@ -161,11 +160,6 @@ class Api::Impl {
     if (front_) front_->news();
   }
 
-  bool read_lately() const {
-    const std::lock_guard lock(mutex_);
-    return read_ && Clock::now() - *read_ < kReadLately;
-  }
-
   void reply(Reply reply) {
     const std::lock_guard lock(mutex_);
     const auto it = waiting_.find(reply.id);
@@ -232,9 +226,7 @@ class Api::Impl {
 
   RouteContext context(bool local) const {
     const std::lock_guard lock(mutex_);
-    const auto now = Clock::now();
-    read_ = now;
-    const auto age = std::chrono::duration_cast<Duration>(now - published_);
+    const auto age = std::chrono::duration_cast<Duration>(Clock::now() - published_);
     return {snapshot_, age, &history_, local};
   }
 
@@ -281,7 +273,6 @@ class Api::Impl {
   std::condition_variable replied_;
   std::shared_ptr<const Snapshot> snapshot_;
   Clock::time_point published_ = Clock::now();
-  mutable std::optional<Clock::time_point> read_;
   std::map<std::uint64_t, std::optional<Reply>> waiting_;
   std::uint64_t last_id_ = 0;
   bool closing_ = false;
@@ -298,9 +289,6 @@ Result<std::unique_ptr<Api>> Api::start(ApiSettings settings, const History& his
 
 void Api::publish(std::shared_ptr<const Snapshot> snapshot) {
   impl_->publish(std::move(snapshot));
-}
-bool Api::read_lately() const {
-  return impl_->read_lately();
 }
 void Api::reply(Reply reply) {
   impl_->reply(std::move(reply));

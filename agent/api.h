@@ -14,7 +14,7 @@
 // The door of the agent: HTTP on a unix socket for the commands of this machine, and read-only on TCP for
 // everybody who may reach that address. And the other side of it, for the commands.
 //
-// Intuition: the loop is never asked. Now and then, more often while somebody reads, it hands out an immutable snapshot, and a few threads
+// Intuition: the loop is never asked. Now and then it hands out an immutable snapshot, and a few threads
 // answer everything from that; only a command travels to the loop, and its asker waits for the Reply with a
 // bound.
 //
@@ -49,8 +49,6 @@ class Api {
 
   // From the loop: what is answered from now on.
   void publish(std::shared_ptr<const Snapshot> snapshot);
-  // From the loop: somebody has asked within kReadLately, so what happens is worth a new snapshot. A stream asks at every beat.
-  bool read_lately() const;
   // From the loop: the answer to a Command that was posted. One that nobody waits for any more is dropped.
   void reply(Reply reply);
 

@@ -321,8 +321,7 @@ void Daemon::keep_up() {
     manager_.tell("WATCHDOG=1");
   }
   const Duration quiet = at - published_at_;
-  const bool news = something_happened_ && quiet >= kPublishEvery;
-  if (quiet >= kPublishQuiet || (news && api_->read_lately())) publish();
+  if (quiet >= kPublishQuiet || (something_happened_ && quiet >= kPublishEvery)) publish();
 }
 
 void Daemon::handle(Event event) {

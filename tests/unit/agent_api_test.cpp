@@ -89,14 +89,6 @@ TEST_CASE("api: what is published last is what is answered") {
   CHECK(json::parse(ApiClient(agent.socket).get("/status")->body)["epoch"] == 8);
 }
 
-TEST_CASE("api: the loop learns whether anybody reads") {
-  Agent agent;
-  REQUIRE(agent.start(nobody));
-  CHECK_FALSE(agent.api->read_lately());
-  REQUIRE(ApiClient(agent.socket).get("/health"));
-  CHECK(agent.api->read_lately());
-}
-
 TEST_CASE("api: a command travels to the loop and its reply back") {
   Agent agent;
   std::promise<Command> seen;
