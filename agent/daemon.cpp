@@ -308,8 +308,9 @@ void Daemon::on_hook(LogLevel level, const std::string& text) {
 
 // Only where nothing else happened meanwhile.
 void Daemon::on_heartbeat() {
-  if (now() - expected_by_ > kLagLimit) return handle(Tick{});
-  expected_by_ = now() + kHeartbeat;
+  const Time at = now();
+  if (at - expected_by_ > kLagLimit) return handle(Tick{});
+  expected_by_ = at + kHeartbeat;
   keep_up();
 }
 

@@ -32,8 +32,7 @@
 namespace ringagent {
 
 inline constexpr Duration kLagLimit = 250ms;
-inline constexpr Duration kHeartbeat =
-    100ms;  // the loop wakes so often at least: finds lag, publishes, feeds the watchdog
+inline constexpr Duration kHeartbeat = 100ms;     // the loop wakes at least so often: lag, snapshots, watchdog
 inline constexpr Duration kPublishEvery = 100ms;  // at most, when something happened
 inline constexpr Duration kPublishQuiet = 500ms;  // at least
 inline constexpr Duration kUnknownKeyEvery = 200ms;

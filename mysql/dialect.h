@@ -90,9 +90,9 @@ class Dialect {
   const Version& version() const { return version_; }
 
   // ---- observing
-  // Each poll asks `poll`, in this order: two statements, less than a millisecond. Every second `binlog` comes after it, on a
-  // new connection and every 60 s `survey`, too. `follow_up` then says what the answers make necessary. What is not asked
-  // for keeps its former value in `state`.
+  // Each poll asks `poll`, in this order: two statements, less than a millisecond. Once a second `binlog` and
+  // `glance_purged` come after it; on a new connection and every 60 s `binlog` and `survey`. `follow_up` then says
+  // what the answers make necessary. What is not asked for keeps its former value in `state`.
   std::vector<Query> poll() const;
   Query binlog() const;
   std::vector<Query> survey() const;
