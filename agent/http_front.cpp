@@ -107,10 +107,11 @@ struct Connection {
   Clock::time_point deadline;
   std::string in;
   std::string out;
-  std::size_t sent = 0;
-  bool behind = false;  // a stream: news came while a text was on its way
+  std::size_t sent = 0;  // of `out`
+  std::string next;      // goes out after `out`: an answer's body, which may be large and is not copied
+  bool behind = false;   // a stream: news came while a text was on its way
 
-  bool idle() const { return sent == out.size(); }
+  bool idle() const { return sent == out.size() && next.empty(); }
 };
 
 }  // namespace
@@ -240,9 +241,11 @@ class HttpFront::Impl {
     const auto request = parse_head(head);
     if (!request) return answer(c, plain(request.error().status, request.error().text), now);
     const bool body = request->method != "HEAD";
-    const Answer reply = handlers_.answer(*request);
+    Answer reply = handlers_.answer(*request);
     if (!reply.stream || !body) {
-      return answer(c, head_of(reply.status, reply.type, reply.body.size()) + (body ? reply.body : ""), now);
+      answer(c, head_of(reply.status, reply.type, reply.body.size()), now);
+      if (body) c.next = std::move(reply.body);
+      return;
     }
     if (streams() >= kStreamsMax) {
       return answer(c, plain(503, "all " + std::to_string(kStreamsMax) + " streams are taken: try again"), now);
@@ -263,7 +266,12 @@ class HttpFront::Impl {
 
   static bool flush(Connection& c) {
     while (!c.idle()) {
-      const ssize_t n = ::send(c.fd.get(), c.out.data() + c.sent, c.out.size() - c.sent, MSG_NOSIGNAL);
+      if (c.sent == c.out.size()) {
+        c.out = std::exchange(c.next, {});
+        c.sent = 0;
+      }
+      const int flags = c.next.empty() ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_MORE;  // a short answer is one packet
+      const ssize_t n = ::send(c.fd.get(), c.out.data() + c.sent, c.out.size() - c.sent, flags);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return errno == EAGAIN;
       c.sent += static_cast<std::size_t>(n);
