@@ -26,13 +26,10 @@ std::vector<std::string> names_of_this(const Settings& settings) {
 }
 
 // libuv counts whole milliseconds from the loop's own idea of now.
-void start_timer(uv_timer_t* timer, uv_timer_cb callback, Duration after, Duration every = 0s) {
-  const auto ms = [](Duration span) {
-    return static_cast<std::uint64_t>(
-        std::chrono::ceil<std::chrono::milliseconds>(std::max(span, Duration(0))).count());
-  };
+void start_timer(uv_timer_t* timer, uv_timer_cb callback, Duration after) {
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::max(after, Duration(0))).count();
   uv_update_time(timer->loop);
-  uv_timer_start(timer, callback, ms(after), ms(every));
+  uv_timer_start(timer, callback, static_cast<std::uint64_t>(ms), 0);
 }
 
 constexpr std::array<int, 3> kSignals{SIGTERM, SIGINT, SIGHUP};
@@ -139,15 +136,9 @@ void Daemon::start_workers() {
 }
 
 void Daemon::start_timers() {
-  expected_by_ = now() + kHeartbeat;
   due_ = make_handle<uv_timer_t>(&loop_, uv_timer_init, this);
   heartbeat_ = make_handle<uv_timer_t>(&loop_, uv_timer_init, this);
-  start_timer(
-      heartbeat_.get(),
-      [](uv_timer_t* timer) {
-        if (timer->data != nullptr) static_cast<Daemon*>(timer->data)->on_heartbeat();
-      },
-      kHeartbeat, kHeartbeat);
+  expect_back(now());
   for (const int number : kSignals) {
     signals_.push_back(make_handle<uv_signal_t>(&loop_, uv_signal_init, this));
     uv_signal_start(
@@ -310,27 +301,33 @@ void Daemon::on_hook(LogLevel level, const std::string& text) {
 void Daemon::on_heartbeat() {
   const Time at = now();
   if (at - expected_by_ > kLagLimit) return handle(Tick{});
-  expected_by_ = at + kHeartbeat;
+  expect_back(at);
   keep_up();
 }
 
-// What has to happen now and then, whatever wakes the loop.
+// What has to happen now and then, whatever wakes the loop; and when it is to wake for that at the latest.
 void Daemon::keep_up() {
   const Time at = now();
   if (manager_.watchdog_period() && at >= watchdog_due_) {
     watchdog_due_ = at + *manager_.watchdog_period();
     manager_.tell("WATCHDOG=1");
   }
-  const Duration quiet = at - published_at_;
-  if (quiet >= kPublishQuiet || (something_happened_ && quiet >= kPublishEvery)) publish();
+  if (at - published_at_ >= (something_happened_ ? kPublishEvery : kPublishQuiet)) publish();
+  start_timer(
+      heartbeat_.get(),
+      [](uv_timer_t* timer) {
+        if (timer->data != nullptr) static_cast<Daemon*>(timer->data)->on_heartbeat();
+      },
+      something_happened_ ? published_at_ + kPublishEvery - at : kHeartbeat);
 }
 
 void Daemon::handle(Event event) {
   if (stopping_) return;
-  pending_.push_back(std::move(event));
-  if (stepping_) return;
+  if (stepping_) return pending_.push_back(std::move(event));
   stepping_ = true;
-  check_lag();
+  const Time began = now();
+  if (const Duration gap = began - expected_by_; gap > kLagLimit) step(LoopLagged{gap});
+  step(std::move(event));
   while (!pending_.empty()) {
     Event next = std::move(pending_.front());
     pending_.pop_front();
@@ -338,17 +335,14 @@ void Daemon::handle(Event event) {
   }
   stepping_ = false;
   arm();
+  expect_back(began);
   keep_up();
-  uv_timer_again(heartbeat_.get());
 }
 
-// The loop itself was late: stopped, starved, or busy in a step, for the time of a step counts. Whatever is handled next is
-// handled knowing that.
-void Daemon::check_lag() {
-  const Time at = now();
-  const Duration gap = at - expected_by_;
-  expected_by_ = at + kHeartbeat;
-  if (gap > kLagLimit) step(LoopLagged{gap});
+// Until when the loop is to have come back. When it is late it was stopped, starved, or busy in a step, for the time of a
+// step counts: `from` is when that began. Whatever is handled next is handled knowing that.
+void Daemon::expect_back(Time from) {
+  expected_by_ = std::clamp(armed_for_, from, from + kHeartbeat);
 }
 
 void Daemon::arm() {

@@ -19,7 +19,6 @@ SqlError too_many() {
 }  // namespace
 
 void Daemon::step(Event event) {
-  const bool only_time = std::holds_alternative<Tick>(event);
   Effects effects = node_->step(std::move(event), now());
   if (effects.persist) store_->persist(node_->durable());
   if (effects.keys) change_keys(std::move(*effects.keys));
@@ -28,7 +27,7 @@ void Daemon::step(Event event) {
   for (const auto& request : effects.ports) probe(request);
   for (const auto& entry : effects.history) record(entry);
   for (const auto& line : effects.log) log_line(line.level, line.text);
-  something_happened_ = something_happened_ || !only_time;
+  something_happened_ = something_happened_ || !effects.quiet;
   // What was decided or done is shown at once, and before anybody is told of it: whoever was answered looks at the status.
   if (!effects.history.empty() || !effects.replies.empty()) publish();
   for (auto& reply : effects.replies) api_->reply(std::move(reply));

@@ -32,7 +32,7 @@
 namespace ringagent {
 
 inline constexpr Duration kLagLimit = 250ms;
-inline constexpr Duration kHeartbeat = 100ms;     // the loop wakes at least so often: lag, snapshots, watchdog
+inline constexpr Duration kHeartbeat = 250ms;     // the loop wakes at least so often: lag, snapshots, watchdog
 inline constexpr Duration kPublishEvery = 100ms;  // at most, when something happened
 inline constexpr Duration kPublishQuiet = 500ms;  // at least
 inline constexpr Duration kUnknownKeyEvery = 200ms;
@@ -67,8 +67,8 @@ class Daemon {
   void keep_up();
   // Every event comes through here: lag first, then its step, then the steps that its effects made necessary.
   void handle(Event event);
-  void check_lag();
   void arm();
+  void expect_back(Time from);
 
   // ---- daemon_effects.cpp
   void step(Event event);
@@ -108,7 +108,7 @@ class Daemon {
   UvHandle<uv_timer_t> due_;
   UvHandle<uv_timer_t> heartbeat_;
   std::vector<UvHandle<uv_signal_t>> signals_;
-  Time expected_by_{0};  // when the loop should be back from waiting
+  Time expected_by_{0};  // when the loop is to be back from waiting
   Time armed_for_ = Time::max();
   Time watchdog_due_{0};
 
@@ -118,7 +118,7 @@ class Daemon {
   std::uint64_t last_ticket_ = 0;
   std::map<std::uint64_t, NodeId> looks_;  // by ticket
 
-  bool something_happened_ = true;
+  bool something_happened_ = true;  // since the last snapshot
   Time published_at_{0};
   // Generation and epoch that the hooks were told; none before the first snapshot.
   std::optional<std::pair<std::uint32_t, std::uint64_t>> hooked_;

@@ -87,11 +87,11 @@ Effects Node::Impl::step(Event event, Time now) {
   now_ = std::max(now_, now);
   const bool unformed = chain.head() == nullptr;
   by_name_ = unformed;
-  const bool only_gossip = changes_nothing(event);
+  fx.quiet = changes_nothing(event);
   std::visit([this](const auto& e) { handle(e); }, event);
   const std::size_t answers = fx.send.size();  // to a packet that may have been bound to the name only
   for (Outgoing& outgoing : fx.send) outgoing.by_name = by_name_;
-  if (only_gossip)
+  if (fx.quiet)
     tick_gossip(), poll_if_due();
   else if (!leaving_)
     settle_step();

@@ -177,6 +177,7 @@ struct Effects {
   std::vector<HistoryEntry> history;
   std::vector<LogLine> log;
   std::vector<Reply> replies;
+  bool quiet = false;  // nothing was decided or learnt: a snapshot would show what the last one did, but for the time
 };
 
 class Node {
