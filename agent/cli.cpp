@@ -55,6 +55,8 @@ class CommandLine {
   }
 
   int run(std::vector<std::string> arguments, Console console) {
+    // As other programs have it.
+    if (arguments.size() == 1 && arguments.front() == "--version") arguments = {"version"};
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     const std::string first = first_word(arguments);
     try {

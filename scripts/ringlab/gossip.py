@@ -3,9 +3,10 @@
 always sealed), on loopback, in one run and with one yardstick.
 
 Bytes are counted on the loopback device, by port, each packet once: from the IP header on ("bytes") and what of it the
-program said itself ("said"). CPU is what the kernel's scheduler charged to all threads of a process;
-the ring's agents also watch a MySQL each, which serf does not. A death is a SIGKILL of one agent; it is known when every
-other one says so: serf in its log, a ring's agent in its status, both looked at every few milliseconds.
+program said itself ("said"). CPU is what the kernel's scheduler charged to all threads of a process; the ring's agents also
+ask a MySQL each, which serf does not, so what the threads that do have used is shown, too. A death is a SIGKILL of one agent;
+it is known when every other one says so: serf in its log, a ring's agent in its status, both looked at every few
+milliseconds.
 """
 
 import base64
@@ -70,21 +71,39 @@ class Meter:
 
 
 def cpu_ns(pid):
-    """What the scheduler has charged to all threads of a process."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    """What the scheduler has charged to the threads of a process: to all, and to those that ask a MySQL."""
+    spent = {"all": 0, "mysql": 0}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        ns = int((task / "schedstat").read_text().split()[0])
+        spent["all"] += ns
+        spent["mysql"] += ns if (task / "comm").read_text().startswith("mysql-") else 0
+    return spent
 
 
-def at_rest(name, members, ends, seconds):
-    """Per member: packets and bytes a second on the wire, those said, and per cent of a core."""
-    before = [cpu_ns(member.pid()) for member in members]
-    with Meter(ends) as meter:
+def cpu_of(side):
+    """Of a whole side, per member."""
+    each = [cpu_ns(member.pid()) for member in side.members]
+    return {key: statistics.mean(spent[key] for spent in each) for key in each[0]}
+
+
+def at_rest(sides, seconds):
+    """Per side and member: packets and bytes a second on the wire, those said, and per cent of a core. All sides are measured in the
+    same seconds, for the machine has slow ones."""
+    before = [cpu_of(side) for side in sides]
+    with contextlib.ExitStack() as stack:
+        meters = [stack.enter_context(Meter(side.ends)) for side in sides]
         time.sleep(seconds)
-    spent = [cpu_ns(member.pid()) - ns for member, ns in zip(members, before)]
-    if meter.packets == 0:
-        raise LabError(f"no packet of {name} was seen: is its port right?")
-    each = meter.seconds * len(members)
-    return {"packets/s": meter.packets / each, "bytes/s": meter.bytes / each, "said/s": meter.payload / each,
-            "CPU %": statistics.mean(spent) / meter.seconds / 1e7}
+        after = [cpu_of(side) for side in sides]
+    found = []
+    for side, meter, began, ended in zip(sides, meters, before, after):
+        if meter.packets == 0:
+            raise LabError(f"no packet of {side.name} was seen: is its port right?")
+        each = meter.seconds * len(side.members)
+        found.append({"packets/s": meter.packets / each, "bytes/s": meter.bytes / each, "said/s": meter.payload / each,
+                      "CPU %": (ended["all"] - began["all"]) / seconds / 1e7})
+        if ended["mysql"]:
+            found[-1]["of it MySQL %"] = (ended["mysql"] - began["mysql"]) / seconds / 1e7
+    return found
 
 
 class Serf:
@@ -179,8 +198,7 @@ def measure(seconds, runs, nodes, flavor, agent, progress):
             serf.up()
         for number in range(runs):
             time.sleep(WARM_S)
-            for side in sides:
-                found = at_rest(side.name, side.members, side.ends, seconds)
+            for side, found in zip(sides, at_rest(sides, seconds)):
                 found["death known, s"] = side.kill(number % nodes)
                 for key, value in found.items():
                     rows.setdefault(side.name, {}).setdefault(key, []).append(value)

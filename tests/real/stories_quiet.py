@@ -57,13 +57,26 @@ def an_agent_is_killed(ring):
 
 @story(QUIET)
 def an_agent_is_stopped(ring):
-    """An agent that stands still (SIGSTOP) for longer than `silence` while its mysqld lives changes nothing."""
+    """An agent that stands still (SIGSTOP), longer than `silence` or less, while its mysqld lives changes nothing, and says how
+    long it was."""
     ring.load()
     mark = ring.mark()
-    ring.node(3).stop("agent")
-    ring.quiet(WINDOW)
-    ring.lab.await_writes(more=5)
-    ring.node(3).cont("agent")
+    node = ring.node(3)
+
+    def standstills():
+        return [int(ms) for ms in re.findall(r"this agent stood still for (\d+) ms", node.agent.log.read_text())]
+    for pause in (WINDOW, 0.8):
+        before, began = len(standstills()), time.monotonic()
+        node.stop("agent")
+        ring.quiet(pause)
+        if pause == WINDOW:
+            ring.lab.await_writes(more=5)
+        node.cont("agent")
+        took = (time.monotonic() - began) * 1000
+        ring.wait(lambda: standstills()[before:], 5, "db3's agent to say that it stood still")
+        said = max(standstills()[before:])
+        # It may have meant to sleep for up to 250 ms.
+        expect(pause * 1000 - 250 <= said <= took + 200, f"db3's agent stood still for {pause} to {took / 1000} s and says {said} ms")
     ring.whole()
     ring.audit()
     ring.expect_nothing(mark)

@@ -331,6 +331,7 @@ TEST_CASE("cli: version names the client library") {
   const Said said = say({"version"});
   CHECK(said.code == 0);
   CHECK(said.out.find("client library: ") != std::string::npos);
+  CHECK(say({"--version"}).out == said.out);
 }
 
 TEST_CASE(
