@@ -16,7 +16,7 @@
 // an applying thread and a relay log between them; read_only; the statements of mysql/dialect.cpp, understood by their
 // text. What it does not have: tables, time-outs of locks, more than one link, a domain that two servers share.
 //
-// Rules taken from mariadb.md and mysql.md:
+// Rules taken from mariadb.md and mysql.md; tests/real/stories_model.py asks real servers about those of the links:
 //  - MariaDB asks for what follows gtid_slave_pos and drops duplicates by number (gtid_ignore_duplicates); a domain
 //    that the source has never seen is 1236, so is what the source has purged; CHANGE MASTER and a start of both
 //    threads throw the relay log away.
@@ -26,6 +26,8 @@
 //    (slave_net_timeout); an idle source sends a heartbeat every heartbeat period.
 //  - kill -9 loses the relay log (relay_log_recovery) and nothing else; a lost tail is made by `lose_tail`.
 //  - A server starts read_only and with its link stopped, as `setup` configures it.
+// Where it differs: MariaDB 10.11 serves a replica that has a domain of which the source has nothing at all, the model refuses
+// it (1236); and Gtid_IO_Pos there stays after a CHANGE until the next start, the model's is empty.
 namespace ringagent::sim {
 
 class ModelServer;
