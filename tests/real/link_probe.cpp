@@ -19,7 +19,7 @@ TEST_CASE("real: a link is created, stopped, repointed and lifted again") {
   CHECK(a.state().links.empty());
 
   const Address nowhere{"127.0.0.1", 9};
-  const Address source{"127.0.0.1", static_cast<std::uint16_t>(there.port)};
+  const Address source = second_server(there);
   auto plan = dialect.create_link(nowhere, link_settings(TlsMode::off));
   REQUIRE(plan);
   a.run_all(*plan);
@@ -104,8 +104,7 @@ TEST_CASE("real: a STOP that waits for a row lock is cut, hinders no poll, and t
   Asker act(agent_account(kA));
   Asker root_b(admin(kB));
   const Dialect dialect = dialect_of(watch.state());
-  const auto plan =
-      dialect.create_link({"127.0.0.1", static_cast<std::uint16_t>(root_b.state().port)}, link_settings(TlsMode::off));
+  const auto plan = dialect.create_link(second_server(root_b.state()), link_settings(TlsMode::off));
   REQUIRE(plan);
   act.run_all(dialect.stop_link());
   act.run_all(*plan);
@@ -154,7 +153,7 @@ TEST_CASE("real: priming is harmless on a replica, and under read_only") {
   b.run_all(dialect.set_read_only());
   b.run_all(dialect.prime());
   b.run_all(dialect.lift_read_only());
-  const Address source{"127.0.0.1", static_cast<std::uint16_t>(b.state().port)};
+  const Address source = second_server(b.state());
   const auto plan = dialect.create_link(source, link_settings(TlsMode::off));
   REQUIRE(plan);
   a.run_all(dialect.stop_link());

@@ -35,6 +35,14 @@ inline ConnectSettings admin(const char* variable = "RINGAGENT_REAL_SOCKET") {
   return settings;
 }
 
+// Where they listen.
+inline Address first_server(const ServerState& state) {
+  return {environment("RINGAGENT_REAL_HOST", "127.0.0.1"), static_cast<std::uint16_t>(state.port)};
+}
+inline Address second_server(const ServerState& state) {
+  return {environment("RINGAGENT_REAL_HOST_2", "127.0.0.1"), static_cast<std::uint16_t>(state.port)};
+}
+
 // A worker whose answers are waited for one by one.
 class Asker {
  public:

@@ -4,6 +4,7 @@
 //   RINGAGENT_REAL_SOCKET    unix socket of a server, RINGAGENT_REAL_USER (root) may administrate it
 //   RINGAGENT_REAL_PASSWORD  of that user; default none
 //   RINGAGENT_REAL_SOCKET_2  of a second server of the same flavour; the first becomes its replica
+//   RINGAGENT_REAL_HOST, RINGAGENT_REAL_HOST_2  where they listen; default 127.0.0.1
 //   RINGAGENT_REAL_CA        a CA file that fits the first server's certificate
 //   RINGAGENT_REAL_WRONG_CA  one that does not
 //   RINGAGENT_REAL_STOP=1    the first server's process may be stopped and continued
@@ -129,7 +130,7 @@ TEST_CASE("real: a look with the replication account") {
   create_accounts(kA);
   Asker asker(admin(), replication_account());
   const ServerState state = asker.state();
-  const Address address{"127.0.0.1", static_cast<std::uint16_t>(state.port)};
+  const Address address = first_server(state);
   const auto seen = asker.ask<LookAnswer>(LookJob{3, address, 2s});
   REQUIRE_MESSAGE(seen.result.has_value(), seen.result.error().text);
   MESSAGE("a look takes " << seen.took.count() << " us");
@@ -143,7 +144,7 @@ TEST_CASE("real: a look with the replication account") {
 TEST_CASE("real: TLS, as far as the server can") {
   create_accounts(kA);
   ConnectSettings settings = replication_account();
-  settings.address = {"127.0.0.1", static_cast<std::uint16_t>(Asker(admin()).state().port)};
+  settings.address = first_server(Asker(admin()).state());
   settings.tls = TlsMode::required;
   auto client = Client::connect(settings, 3s);
   if (!client) {

@@ -1,7 +1,12 @@
-"""What the simulator's model of a server (tests/sim/model_server.h) takes for granted, asked of real ones: no agent is there."""
+"""What the simulator's model of a server (tests/sim/model_server.h) and the room mysql/ take for granted, asked of real ones: no
+agent is there."""
+
+import os
+import subprocess
 
 from harness import story
 from ring import expect
+from ringlab.base import REPO
 from ringlab.sql import SqlError
 
 TABLE = "pinned.row_"
@@ -150,3 +155,15 @@ def model_of_what_comes_back(ring):
     write(replica, 1)
     ring.wait(lambda: not has(source, 4), 10, "db1 to apply what db2 wrote after them")
     expect(has(source, 5) and source.link().running, f"db1 should have each row once: {source.value(f'SELECT COUNT(*) FROM {TABLE}')} of 5")
+
+
+@story()
+def what_the_mysql_room_knows(ring):
+    """The probes of mysql/ (server_probe.cpp, link_probe.cpp): deadlines, statements behind a lock, TLS, a server that hangs."""
+    ring.up(nodes=2, how="none")
+    first, second = ring.nodes
+    done = subprocess.run([str(REPO / "build" / "tests" / "real" / "real_mysql_tests")], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "RINGAGENT_REAL_SOCKET": str(first.socket), "RINGAGENT_REAL_HOST": first.address,
+                               "RINGAGENT_REAL_SOCKET_2": str(second.socket), "RINGAGENT_REAL_HOST_2": second.address,
+                               "RINGAGENT_REAL_STOP": "1"})
+    expect(done.returncode == 0, f"the probes end with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-1000:]}")
