@@ -99,7 +99,7 @@ inline Dialect dialect_of(const ServerState& state) {
   return *dialect;
 }
 
-inline Statement just(std::string sql, Duration deadline = 5s) {
+inline Statement just(const std::string& sql, Duration deadline = 5s) {
   return {sql, sql, "test", deadline};
 }
 

@@ -213,7 +213,7 @@ TEST_CASE("real: a stopped server is hung, not down; nothing waits for it longer
   const auto again = asker.ask<PollAnswer>(PollJob{5, false, 300ms});
   const auto begin = Clock::now();
   {
-    Worker(WorkerSettings{"cut", admin(), {}, 4}, [](Answer) {}).submit(PollJob{6, false, 60s});
+    Worker(WorkerSettings{"cut", admin(), {}, 4}, [](const Answer&) {}).submit(PollJob{6, false, 60s});
   }
   const auto destroyed = Clock::now() - begin;
   ::kill(pid, SIGCONT);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -159,7 +160,7 @@ class Swarm {
   }
   double hours_each() const { return std::min(options_.noise_hours, 1.0); }
   std::uint64_t count() const {
-    return options_.noise_hours > 0 ? static_cast<std::uint64_t>(options_.noise_hours / hours_each() + 0.5)
+    return options_.noise_hours > 0 ? static_cast<std::uint64_t>(std::llround(options_.noise_hours / hours_each()))
                                     : options_.seeds;
   }
 
@@ -174,11 +175,17 @@ class Swarm {
       if (i >= count()) return;
       const std::uint64_t seed = options_.from + i;
       const SeedStory story = story_of(seed);
-      note(seed, run_story("seed " + std::to_string(seed), story.text()));
+      note(seed, story, run_story("seed " + std::to_string(seed), story.text()));
     }
   }
 
-  void note(std::uint64_t seed, const StoryResult& result) {
+  std::string how_to_replay(std::uint64_t seed) const {
+    if (options_.noise_hours > 0) return "";
+    const std::string mode = options_.one_writer ? *options_.one_writer ? " --writers one" : " --writers all" : "";
+    return "again, with its whole story: ringsim --replay " + std::to_string(seed) + mode + "\n";
+  }
+
+  void note(std::uint64_t seed, const SeedStory& story, const StoryResult& result) {
     const std::lock_guard lock(mutex_);
     ++totals_.played;
     totals_.steps += result.steps;
@@ -190,7 +197,8 @@ class Swarm {
     if (!options_.expected.empty()) {
       found_ = found_ || why == options_.expected;
     } else if (shown_++ < options_.most) {
-      std::cout << "FAILED " << result.failure << "\n" << std::flush;
+      std::cout << "FAILED " << result.failure << "\nwhat it may do:\n"
+                << indented(SeedStory{story.stage, {}, {}}.text()) << how_to_replay(seed) << std::flush;
     }
   }
 
