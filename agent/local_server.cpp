@@ -6,18 +6,6 @@
 #include "agent/positions.h"
 
 namespace ringagent {
-namespace {
-
-// The server's clock minus whole seconds of uptime wobbles by one.
-constexpr std::int64_t kStartTolerance_s = 2;
-
-bool same_start(const ServerState& a, const ServerState& b) {
-  if (b.uptime_s < a.uptime_s) return false;
-  if (a.pid != 0 && b.pid != 0) return a.pid == b.pid;
-  return std::abs(a.started_unix_s - b.started_unix_s) <= kStartTolerance_s;
-}
-
-}  // namespace
 
 bool LocalServer::set(MysqlHealth health, std::string why) {
   const bool changed = health != health_;

@@ -1,5 +1,7 @@
 #include "mysql/server.h"
 
+#include <cstdlib>
+
 namespace ringagent {
 
 const char* to_string(Flavor flavor) {
@@ -50,6 +52,14 @@ const std::string* ServerState::variable(std::string_view name) const {
   for (const auto& [key, value] : variables)
     if (key == name) return &value;
   return nullptr;
+}
+
+bool same_start(const ServerState& before, const ServerState& after) {
+  constexpr std::int64_t kTolerance_s = 2;  // whole seconds of two clocks
+  constexpr std::uint64_t kJustStarted_s = 5;
+  if (before.pid != 0 && after.pid != 0 && before.pid != after.pid) return false;
+  if (std::abs(before.started_unix_s - after.started_unix_s) > kTolerance_s) return false;
+  return after.uptime_s >= before.uptime_s || after.uptime_s > kJustStarted_s;
 }
 
 const Link* ServerState::link() const {

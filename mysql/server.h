@@ -96,6 +96,11 @@ struct ServerState {
   bool operator==(const ServerState&) const = default;
 };
 
+// Whether one start of mysqld was looked at twice. Its uptime is its clock minus the time of its start, so both move when the
+// clock is set, and only their difference names the start; it is exact to 2 s. Two starts closer than that are told apart by
+// the pid, and where that is the same (a container) by an uptime that has just begun anew.
+bool same_start(const ServerState& before, const ServerState& after);
+
 // How a call to a server failed. The kind is what decisions are made on; number and text are for people.
 enum class SqlErrorKind : std::uint8_t {
   refused,      // nobody listens: ECONNREFUSED (2002, 2003 with that errno)

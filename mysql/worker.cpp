@@ -37,14 +37,6 @@ class Budget {
   Clock::time_point end_;
 };
 
-// The server's clock minus whole seconds of uptime wobbles by one.
-constexpr std::int64_t kStartTolerance_s = 2;
-
-bool same_start(const ServerState& a, const ServerState& b) {
-  if (a.pid != b.pid || a.server_id != b.server_id) return false;
-  return b.uptime_s >= a.uptime_s && std::abs(a.started_unix_s - b.started_unix_s) <= kStartTolerance_s;
-}
-
 }  // namespace
 
 Watch::~Watch() {
@@ -144,7 +136,7 @@ SqlResult<ServerState> Worker::Session::poll(const PollJob& job, const Budget& b
   // One start of the server keeps its name and the set it started with, whatever clocks and binlog files do
   // later.
   const auto& known = state_ ? state_ : before_;
-  if (known && same_start(*known, state)) {
+  if (known && known->pid == state.pid && known->server_id == state.server_id && same_start(*known, state)) {
     state.started_unix_s = known->started_unix_s;
     state.at_start = known->at_start;
   }

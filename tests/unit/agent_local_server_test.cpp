@@ -22,6 +22,36 @@ ServerState running() {
 
 }  // namespace
 
+TEST_CASE("local server: a clock that is set makes no new start of mysqld, a restart does") {
+  LocalServer server(3s);
+  ServerState state = running();
+  state.started_unix_s = 1'700'000'000;
+  const auto starts_after = [&] {
+    server.on_poll({11s, state}, 11s);
+    return server.starts_seen();
+  };
+  server.on_poll({10s, state}, 10s);
+  REQUIRE(server.starts_seen() == 1);
+  SUBCASE("its uptime follows its clock, and so does not say when it started") {
+    state.uptime_s = 40;  // set back by a minute
+    CHECK(starts_after() == 1);
+    state.uptime_s = 90'000;  // and forward by a day
+    CHECK(starts_after() == 1);
+  }
+  SUBCASE("another process") {
+    state.pid = 4712;
+    CHECK(starts_after() == 2);
+  }
+  SUBCASE("in a container, where it has the same number: later, or at once") {
+    state.started_unix_s += 100;
+    state.uptime_s = 200;
+    CHECK(starts_after() == 2);
+    state.started_unix_s += 2;
+    state.uptime_s = 1;
+    CHECK(starts_after() == 3);
+  }
+}
+
 TEST_CASE("local server: what was not seen while the agent stood still does not count against anybody") {
   LocalServer server(3s);
   server.asked(10s);
