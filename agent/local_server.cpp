@@ -1,7 +1,6 @@
 #include "agent/local_server.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "agent/positions.h"
 

@@ -148,10 +148,14 @@ class Node:
     def create_accounts(self):
         self.run_sql(self.flavor.open_up, "SET sql_log_bin=0", *self.flavor.accounts(self.lab.passwords), self.flavor.shut)
 
+    def point_at(self, source):
+        """Wire this server, whose link is stopped, to another node by hand."""
+        self.run_sql(self.flavor.change_source(source.address, source.mysql_port, self.lab.passwords["replication"], 0.5))
+
     def follow(self, source):
-        """Wire this server to another node by hand, and let it run."""
-        self.run_sql(self.flavor.change_source(source.address, source.mysql_port, self.lab.passwords["replication"], 0.5),
-                     self.flavor.start_link)
+        """The same, and let it run."""
+        self.point_at(source)
+        self.run_sql(self.flavor.start_link)
 
     def open_up(self):
         self.run_sql(self.flavor.open_up)

@@ -182,7 +182,7 @@ class Swarm {
   std::string how_to_replay(std::uint64_t seed) const {
     if (options_.noise_hours > 0) return "";
     const std::string mode = options_.one_writer ? *options_.one_writer ? " --writers one" : " --writers all" : "";
-    return "again, with its whole story: ringsim --replay " + std::to_string(seed) + mode + "\n";
+    return "again, with its whole story: scripts/ringsim --replay " + std::to_string(seed) + mode + "\n";
   }
 
   void note(std::uint64_t seed, const SeedStory& story, const StoryResult& result) {
