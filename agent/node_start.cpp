@@ -8,7 +8,6 @@
 namespace ringagent {
 namespace {
 
-constexpr std::int64_t kStartTolerance_s = 2;  // the server's clock minus whole seconds of uptime wobbles
 constexpr Duration kRecheck = 1s;
 constexpr Duration kAskAgain = 100ms;
 

@@ -55,11 +55,12 @@ const std::string* ServerState::variable(std::string_view name) const {
 }
 
 bool same_start(const ServerState& before, const ServerState& after) {
-  constexpr std::int64_t kTolerance_s = 2;  // whole seconds of two clocks
-  constexpr std::uint64_t kJustStarted_s = 5;
   if (before.pid != 0 && after.pid != 0 && before.pid != after.pid) return false;
-  if (std::abs(before.started_unix_s - after.started_unix_s) > kTolerance_s) return false;
-  return after.uptime_s >= before.uptime_s || after.uptime_s > kJustStarted_s;
+  if (std::abs(before.started_unix_s - after.started_unix_s) > kStartTolerance_s) return false;
+  const auto had_run = static_cast<std::int64_t>(before.uptime_s);
+  const bool young = had_run >= 0 && had_run <= kStartTolerance_s + 1;
+  return before.started_unix_s == after.started_unix_s || !young ||
+         static_cast<std::int64_t>(after.uptime_s) >= had_run;
 }
 
 const Link* ServerState::link() const {

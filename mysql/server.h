@@ -97,8 +97,10 @@ struct ServerState {
 };
 
 // Whether one start of mysqld was looked at twice. Its uptime is its clock minus the time of its start, so both move when the
-// clock is set, and only their difference names the start; it is exact to 2 s. Two starts closer than that are told apart by
-// the pid, and where that is the same (a container) by an uptime that has just begun anew.
+// clock is set, and only their difference names the start. Two starts closer than the tolerance are told apart by the pid, and
+// where that is the same (a container) by an uptime of seconds that has begun anew at another second. It is below zero as long
+// as the clock is behind the start, and comes as 2^64 more then.
+inline constexpr std::int64_t kStartTolerance_s = 2;  // whole seconds of two clocks
 bool same_start(const ServerState& before, const ServerState& after);
 
 // How a call to a server failed. The kind is what decisions are made on; number and text are for people.

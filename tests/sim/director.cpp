@@ -84,6 +84,8 @@ void direct_network(World& world, const Words& words) {
   }
   if (words[0] == "loss") return void(world.loss = share(words.at(1)));
   if (words[0] == "twice") return void(world.twice = share(words.at(1)));
+  if (words[0] == "replay") return void(world.replay = share(words.at(1)));
+  if (words[0] == "clog") return world.clog(host_at(world, words, 1), host_at(world, words, 2), duration(words.back()));
   if (words[0] == "late") return void(world.late_most = duration(words.at(1)));
   world.cut(groups_of(world, words, 2), net_of(words.at(1)), words[0] == "mute");
 }
@@ -100,6 +102,10 @@ void direct_data(World& world, const Words& words) {
     server.stall(true);
   else if (words[0] == "release")
     server.stall(false);
+  else if (words[0] == "lock" || words[0] == "unlock")
+    server.lock(words[0] == "lock");
+  else if (words[0] == "clock")
+    server.set_clock(duration(words.at(2)));
   else if (words[0] == "purge")
     server.purge();
   else
@@ -193,7 +199,8 @@ void direct(World& world, const Words& words) {
       {"load", direct_data},       {"lose", direct_data},        {"poison", direct_data},   {"stall", direct_data},
       {"release", direct_data},    {"purge", direct_data},       {"variable", direct_data}, {"operator", direct_person},
       {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},   {"decide", direct_data},
-      {"reload", direct_reload},   {"upgrade", direct_process},
+      {"reload", direct_reload},   {"upgrade", direct_process},  {"clog", direct_network},  {"replay", direct_network},
+      {"lock", direct_data},       {"unlock", direct_data},      {"clock", direct_data},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

@@ -8,6 +8,8 @@ namespace {
 
 constexpr Duration kNetTimeout = 10s;     // slave_net_timeout
 constexpr Duration kConnectAgain = 50ms;  // how often a waiting connect() looks whether it gets through
+constexpr std::uint64_t kNeverStarted = ~std::uint64_t{0};
+constexpr Duration kLockWait = 2s;  // what the agent's sessions set lock_wait_timeout to, where they wait
 constexpr std::int64_t kUnixEpoch_s = 1'700'000'000;
 
 std::string uuid_of(std::uint32_t server_id) {
@@ -101,7 +103,7 @@ void ModelServer::start(Duration takes) {
   later(takes, [this] {
     process_ = Process::up;
     socket_file_ = true;
-    started_at_ = world_.now();
+    started_at_ = clock();
     at_start_ = executed_;
     read_only_ = true;
     world_.note(*this, "mysqld is up");
@@ -113,7 +115,8 @@ void ModelServer::drop_volatile() {
   frozen_.clear();
   ++io_life_;
   io_ = IoState::stopped;
-  sql_running_ = applying_ = stalled_ = false;
+  sql_running_ = applying_ = stalled_ = locked_ = false;
+  waiting_.clear();
   io_errno_ = sql_errno_ = 0;
   io_error_.clear();
   sql_error_.clear();
@@ -191,7 +194,8 @@ ServerState ModelServer::state() const {
     s.server_uuid = uuid_of(server_id_);
   s.port = address_.port;
   s.pid = 1000 * server_id_ + starts_;
-  s.uptime_s = static_cast<std::uint64_t>((world_.now() - started_at_) / 1s);
+  // As mysqld counts it: below zero (and so huge) where the clock was set back behind its start.
+  s.uptime_s = static_cast<std::uint64_t>((clock() - started_at_) / 1s);
   s.started_unix_s = kUnixEpoch_s + started_at_ / 1s;
   s.read_only = read_only_;
   s.super_read_only = read_only_ && !mariadb();
@@ -229,7 +233,7 @@ ServerState ModelServer::state() const {
 // ---------------------------------------------------------------- what applications and people do
 
 bool ModelServer::write(std::uint64_t content) {
-  if (process_ != Process::up || hung_ || read_only_) return false;
+  if (process_ != Process::up || hung_ || read_only_ || locked_) return false;
   append({server_id_, executed_[server_id_] + 1, content});
   return true;
 }
@@ -301,6 +305,12 @@ void ModelServer::stall(bool on) {
   apply_soon();
 }
 
+void ModelServer::lock(bool on) {
+  locked_ = on;
+  if (!on) later(0us, [this] { run_those_who_waited(); });
+  apply_soon();
+}
+
 void ModelServer::set_variable(const std::string& name, const std::string& value) {
   variables_[name] = value;
 }
@@ -310,8 +320,39 @@ void ModelServer::set_variable(const std::string& name, const std::string& value
 void ModelServer::execute(const std::string& sql, std::function<void(std::optional<SqlError>)> done) {
   later(world_.between(1ms, 6ms), [this, sql, done = std::move(done)] {
     world_.ran(*this, sql);
-    done(run(sql));
+    run_or_wait(sql, done);
   });
+}
+
+// STOP waits for a transaction in the applier, and whatever else touches the link waits for that STOP.
+bool ModelServer::waits(const std::string& sql) const {
+  const bool stops = sql.starts_with("STOP ");
+  const bool receiver = sql.starts_with("STOP ") && sql.ends_with("IO_THREAD");
+  const bool link = (stops && !receiver) || sql.starts_with("START ") || sql.starts_with("CHANGE ");
+  const bool in_the_way =
+      std::any_of(waiting_.begin(), waiting_.end(), [](const Waiting& w) { return w.sql.starts_with("STOP "); });
+  if (link && in_the_way) return true;
+  if (!locked_) return false;
+  if (stops) return !receiver && sql_running_ && relay_applied_ < relay_.size();
+  return sql.ends_with("read_only = 1") || sql.starts_with("DROP VIEW");
+}
+
+void ModelServer::run_or_wait(const std::string& sql, std::function<void(std::optional<SqlError>)> done) {
+  if (!waits(sql)) return done(run(sql));
+  waiting_.push_back({sql, ++tickets_, std::move(done)});
+  if (!sql.ends_with("read_only = 1")) return;
+  later(kLockWait, [this, ticket = tickets_] {
+    const auto late =
+        std::find_if(waiting_.begin(), waiting_.end(), [=](const Waiting& w) { return w.ticket == ticket; });
+    if (late == waiting_.end()) return;
+    const auto tell = std::move(late->done);
+    waiting_.erase(late);
+    tell(server_error(1205, "Lock wait timeout exceeded; try restarting transaction"));
+  });
+}
+
+void ModelServer::run_those_who_waited() {
+  for (Waiting& one : std::exchange(waiting_, {})) run_or_wait(one.sql, std::move(one.done));
 }
 
 std::optional<SqlError> ModelServer::run(const std::string& sql) {
@@ -428,11 +469,7 @@ void ModelServer::connect() {
   };
   if (there && source->listening() && !source->hung()) {
     if (const std::string no = refusal(*source); !no.empty()) {
-      ++io_life_;
-      io_ = IoState::stopped;
-      io_errno_ = mariadb() ? 1236 : 13114;
-      io_error_ = no;
-      world_.note(*this, "the link stops: " + no);
+      refused(no);
       return;
     }
     connected(*source);
@@ -500,6 +537,26 @@ void ModelServer::connected(ModelServer& source) {
   heard_ = world_.now();
   receive();
   later(heartbeat_, [this, life = io_life_] { keep_alive(life); });
+}
+
+// The source may say so when the receiver has been running for a moment already.
+void ModelServer::refused(const std::string& why) {
+  ++io_life_;
+  const Duration after = world_.between(0us, 1us) > 0us ? world_.between(1ms, 250ms) : 0us;
+  io_ = IoState::running;
+  io_errno_ = 0;
+  io_error_.clear();
+  source_start_ = kNeverStarted;  // nothing comes
+  const auto stop = [this, why, life = io_life_] {
+    if (life != io_life_) return;
+    ++io_life_;
+    io_ = IoState::stopped;
+    io_errno_ = mariadb() ? 1236 : 13114;
+    io_error_ = why;
+    world_.note(*this, "the link stops: " + why);
+  };
+  if (after == 0us) return stop();
+  later(after, stop);
 }
 
 void ModelServer::lost(unsigned number, const std::string& why, Duration retry) {
@@ -570,7 +627,7 @@ void ModelServer::keep_alive(std::uint64_t life) {
 // ---------------------------------------------------------------- applying
 
 void ModelServer::apply_soon() {
-  if (applying_ || stalled_ || !sql_running_ || relay_applied_ == relay_.size()) return;
+  if (applying_ || stalled_ || locked_ || !sql_running_ || relay_applied_ == relay_.size()) return;
   applying_ = true;
   later(world_.between(100us, 400us), [this] {
     applying_ = false;
@@ -580,7 +637,7 @@ void ModelServer::apply_soon() {
 }
 
 void ModelServer::apply() {
-  if (stalled_ || !sql_running_ || relay_applied_ == relay_.size()) return;
+  if (stalled_ || locked_ || !sql_running_ || relay_applied_ == relay_.size()) return;
   const Transaction next = relay_[relay_applied_];
   if (poisoned_) {
     poisoned_ = false;

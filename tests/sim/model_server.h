@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -76,6 +77,7 @@ class ModelServer {
   Process process() const { return process_; }
   bool listening() const { return process_ == Process::up; }
   bool hung() const { return hung_; }
+  bool locked() const { return locked_; }
   bool socket_file() const { return socket_file_; }
   std::uint64_t starts() const { return starts_; }
   // Calls back when the process of this start is gone; `process` is false if only connections were closed.
@@ -98,6 +100,8 @@ class ModelServer {
   void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
   void move_to(const Address& address) { address_ = address; }
   void stall(bool on);  // the applier waits for a lock, as long as it is on
+  void lock(bool on);   // LOCK TABLES in a session of its own: the applier, writes, STOP and read_only wait for it
+  void set_clock(Duration by) { clock_ += by; }  // the machine's clock is set; forward, or back
   void set_variable(const std::string& name, const std::string& value);
 
   // ---- for checks
@@ -129,6 +133,11 @@ class ModelServer {
   void drop_volatile();
   void close_connections(bool kernel_tells);
 
+  bool waits(const std::string& sql) const;
+  void run_or_wait(const std::string& sql, std::function<void(std::optional<SqlError>)> done);
+  void run_those_who_waited();
+  Time clock() const { return world_.now() + clock_; }
+
   std::optional<SqlError> run(const std::string& sql);
   std::optional<SqlError> change(const std::string& sql);
   std::optional<SqlError> start_threads(bool io, bool sql);
@@ -137,6 +146,7 @@ class ModelServer {
   void connect();
   std::string refusal(const ModelServer& source) const;
   void connected(ModelServer& source);
+  void refused(const std::string& why);
   void lost(unsigned number, const std::string& why, Duration retry);
   void receive();
   void keep_alive(std::uint64_t life);
@@ -165,13 +175,14 @@ class ModelServer {
   Duration heartbeat_{500'000};
   Duration retry_{1'000'000};
   bool socket_file_ = false;
+  Duration clock_{0};  // how far it is from the world's
 
   // Of this start.
   Process process_ = Process::stopped;
   bool hung_ = false;
   std::uint64_t starts_ = 0;
   std::uint64_t resets_ = 0;  // its binlog was thrown away, and with it the connections of those who read it
-  Time started_at_{0};
+  Time started_at_{0};        // by its own clock
   Time ended_at_{0};
   Positions at_start_;
   bool read_only_ = false;
@@ -195,6 +206,14 @@ class ModelServer {
   std::string sql_transaction_;
   bool applying_ = false;
   bool stalled_ = false;
+  bool locked_ = false;
+  struct Waiting {
+    std::string sql;
+    std::uint64_t ticket = 0;
+    std::function<void(std::optional<SqlError>)> done;
+  };
+  std::deque<Waiting> waiting_;  // for the lock, in this order
+  std::uint64_t tickets_ = 0;
   bool poisoned_ = false;
   bool stopped_by_hand_ = false;  // MariaDB gives up the relay log then, whatever is started first (observed on 10.11)
   std::uint64_t executed_log_entries_ = 0;

@@ -44,6 +44,8 @@ class Draw {
   void end_story();
   void add_writer();
   void add_older();
+  void add_trouble();
+  void restore_a_state(std::mt19937_64& random);
 
   // ---- faults
   void mysqld_killed() { hurt("kill mysqld ", "start mysqld ", victims(), short_or_long(0.05, 8)); }
@@ -314,6 +316,7 @@ void Draw::set_stage() {
   if (fences_) story_.stage.emplace_back("set on_quorum_loss read_only");
   const bool held = seed_ % 8 == 5;  // not drawn: the other seeds stay what they were
   if (held) story_.stage.emplace_back("set stranded hold");
+  if (seed_ % 16 == 9) story_.stage.emplace_back("disk files");
   story_.stage.push_back(opening);
   story_.stage.emplace_back("allow epochs");
   if (held) story_.stage.emplace_back("decide every 1s");
@@ -405,6 +408,55 @@ void Draw::add_older() {
   }
 }
 
+// What was learnt to go wrong later than all else: from a random stream of its own, too.
+void Draw::add_trouble() {
+  std::mt19937_64 random(seed_ ^ 0x74726f75626c65);
+  const auto in = [&random](unsigned percent) { return random() % 100 < percent; };
+  const auto some_time = [&] { return end_ * static_cast<double>(random() % 1000) / 1000; };
+  const auto somebody = [&]() -> const std::string& { return names_[random() % names_.size()]; };
+  const auto seconds = [&random](double most) { return most * static_cast<double>(1 + random() % 1000) / 1000; };
+  if (in(15)) {
+    for (std::uint64_t jumps = 1 + random() % 4; jumps > 0; --jumps) {
+      const double by = seconds(in(50) ? 20 : 4000);
+      acts_.emplace_back(some_time(), "clock " + somebody() + (in(50) ? " -" : " ") + span(by));
+    }
+  }
+  if (in(15)) {
+    for (std::uint64_t clogs = 1 + random() % 4; clogs > 0; --clogs) {
+      const std::string& one = somebody();
+      const std::string& other = somebody();
+      if (one == other) continue;
+      const double for_s = seconds(in(60) ? 1.5 : 9);
+      const double at = some_time();
+      acts_.emplace_back(at, "clog " + one + " " + other + " for " + span(for_s));
+      calm_at_ = std::max(calm_at_, at + for_s);
+    }
+  }
+  if (in(15)) {
+    const double at = some_time();
+    acts_.emplace_back(at, "replay " + std::to_string(1 + random() % 30) + "%");
+    acts_.emplace_back(at + seconds(10), "replay 0%");
+  }
+  if (in(15)) {
+    const std::string& name = somebody();
+    const double at = some_time();
+    acts_.emplace_back(at, "lock " + name);
+    acts_.emplace_back(at + seconds(in(60) ? 3 : 12), "unlock " + name);
+  }
+  if (in(4)) restore_a_state(random);
+}
+
+// Once, and as with a state that is wiped: its vote is lost for good.
+void Draw::restore_a_state(std::mt19937_64& random) {
+  if (!formed_ || !wiped_.empty() || !damaged_.empty() || names_.size() < 3 || fences_ || moved_ || rotated_ || gone_)
+    return;
+  wiped_ = names_[random() % names_.size()];
+  const double from = end_ * static_cast<double>(random() % 500) / 1000;
+  acts_.emplace_back(from, "save state " + wiped_);
+  acts_.emplace_back(from + 0.1 + end_ * static_cast<double>(random() % 500) / 1000, "restore state " + wiped_);
+  acts_.emplace_back(end_, "start agent " + wiped_);
+}
+
 SeedStory Draw::story() {
   set_stage();
   std::vector<Fault> all = {&Draw::mysqld_killed, &Draw::mysqld_stopped, &Draw::mysqld_hangs,   &Draw::agent_killed,
@@ -428,6 +480,7 @@ SeedStory Draw::story() {
   reseeds();
   if (one_writer_) add_writer();
   if (seed_ % 10 == 7) add_older();
+  add_trouble();
   end_story();
   return story_;
 }
@@ -465,6 +518,12 @@ SeedStory draw_noise(std::uint64_t seed, double hours) {
     std::snprintf(line, sizeof line, "at %.3fs pause %s db%d for %dms", at, random() % 2 == 0 ? "host" : "agent",
                   static_cast<int>(1 + random() % 4), static_cast<int>(span * 1000));
     out.acts.emplace_back(line);
+    if (random() % 4 == 0) {
+      const int hour_ms = 3'600'000;
+      std::snprintf(line, sizeof line, "at %.3fs clock db%d %dms", at, static_cast<int>(1 + random() % 4),
+                    static_cast<int>(random() % (2 * hour_ms)) - hour_ms);
+      out.acts.emplace_back(line);
+    }
     at += span + 5 + static_cast<double>(random() % 50'000) / 1e3;
   }
   return out;

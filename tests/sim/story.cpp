@@ -91,6 +91,8 @@ bool Player::set_stage(const Words& words) {
     options_.older.insert(words.at(1));
   else if (words[0] == "joiner")
     options_.joiners.insert(words.at(1));
+  else if (words[0] == "disk")
+    options_.files = words.at(1) == "files";
   else if (words[0] != "set")
     return false;
   if (words[0] != "set") return true;
@@ -197,13 +199,11 @@ std::string Player::epoch_differs(const Config& seen, const Words& what) const {
 
 // The next epoch that no line has matched yet must be this one.
 bool Player::epoch(const Words& what) {
-  for (std::size_t i = std::max(next_epoch_, world_->first_kept()); i < end(); ++i) {
-    if (at(i).kind != Seen::Kind::epoch) continue;
-    const std::string differs = epoch_differs(*at(i).config, what);
+  for (auto next = world_->epochs().lower_bound(next_epoch_); next != world_->epochs().end(); ++next) {
+    const std::string differs = epoch_differs(*next->second.config, what);
     if (!differs.empty() && allow_epochs_) continue;
     if (!differs.empty()) throw Failure{"another epoch was decided: " + differs};
-    if (at(i).at > marked_at_ && wrong_ == "late") throw Failure{"it came late, at " + clock(at(i).at - zero_)};
-    next_epoch_ = i + 1;
+    next_epoch_ = next->first + 1;
     return true;
   }
   wrong_ = "no such epoch was decided";
@@ -304,10 +304,16 @@ bool Player::came_true(const Words& what) {
 void Player::expect_nothing(Duration span, bool statements, bool votes) {
   const std::size_t from = end();
   world_->run_until(world_->now() + span);
-  for (std::size_t i = std::max(from, world_->first_kept()); i < end(); ++i) {
-    const bool epoch = at(i).kind == Seen::Kind::epoch && !(votes && at(i).config->evidence_class == "votes");
-    if (epoch || (statements && at(i).kind == Seen::Kind::statement))
-      throw Failure{"at " + clock(at(i).at - zero_) + " " + at(i).host + ": " + at(i).text};
+  const auto unwanted = [this](const Seen& seen) {
+    throw Failure{"at " + clock(seen.at - zero_) + " " + seen.host + ": " + seen.text};
+  };
+  for (auto next = world_->epochs().lower_bound(from); next != world_->epochs().end(); ++next) {
+    if (!votes || next->second.config->evidence_class != "votes") unwanted(next->second);
+  }
+  if (!statements) return;
+  if (world_->first_kept() > from) throw Failure{"more happened than the trace holds: look at a shorter time"};
+  for (std::size_t i = from; i < end(); ++i) {
+    if (at(i).kind == Seen::Kind::statement) unwanted(at(i));
   }
 }
 
@@ -379,10 +385,9 @@ void Player::play(const Words& words) {
 void Player::finish() {
   check_violations();
   if (allow_epochs_ || world_ == nullptr) return;
-  for (std::size_t i = std::max(next_epoch_, world_->first_kept()); i < end(); ++i) {
-    if (at(i).kind == Seen::Kind::epoch)
-      throw Failure{"nobody expected " + at(i).text + " at " + clock(at(i).at - zero_)};
-  }
+  const auto next = world_->epochs().lower_bound(next_epoch_);
+  if (next != world_->epochs().end())
+    throw Failure{"nobody expected " + next->second.text + " at " + clock(next->second.at - zero_)};
 }
 
 std::string Player::seen(std::size_t from, std::size_t most) const {

@@ -1,6 +1,7 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "tests/sim/older.h"
@@ -9,6 +10,8 @@ namespace ringagent::sim {
 namespace {
 
 constexpr std::size_t kTraceMax = 20'000;
+constexpr std::uint64_t kArchived = 16;  // every so many-th packet is recorded
+constexpr std::size_t kArchiveMax = 256;
 constexpr std::uint16_t kGossipPort = 7946;
 constexpr std::uint16_t kMysqlPort = 3306;
 
@@ -55,6 +58,7 @@ World::World(WorldOptions options)
     if (const auto role = options_.roles.find(host.name); role != options_.roles.end())
       host.settings.role = role->second;
     host.disk.self = fresh_id();
+    if (options_.files) host.files = std::make_unique<SlotFiles>();
     host.server = std::make_unique<ModelServer>(static_cast<Surroundings&>(*this), host.name, host.settings.mysql,
                                                 static_cast<std::uint32_t>(i + 1), options_.flavor);
     hosts_.push_back(std::move(host));
@@ -149,7 +153,7 @@ std::vector<ModelServer*> World::servers() {
 }
 
 bool World::reaches(const Host& from, const Host& to, Net net) const {
-  if (!from.powered || !to.powered) return false;
+  if (!from.powered || !to.powered || clogged(from, to) > Duration{0}) return false;
   return (net == Net::agents ? cut_agents_ : cut_databases_).count({from.number, to.number}) == 0;
 }
 
@@ -172,7 +176,18 @@ void World::cut(const std::vector<std::vector<std::string>>& groups, Net net, bo
   }
 }
 
+void World::clog(const std::string& one, const std::string& other, Duration span) {
+  clogged_[{host(one).number, host(other).number}] = clogged_[{host(other).number, host(one).number}] = now_ + span;
+}
+
+// How long yet.
+Duration World::clogged(const Host& from, const Host& to) const {
+  const auto until = clogged_.find({from.number, to.number});
+  return until == clogged_.end() ? Duration{0} : std::max(until->second - now_, Duration{0});
+}
+
 void World::heal() {
+  clogged_.clear();
   cut_agents_.clear();
   cut_databases_.clear();
 }
@@ -209,8 +224,11 @@ void World::arm(Host& host) {
 
 // In the order that agent/node.h asks for. A crash leaves what was done so far.
 void World::carry_out(Host& host, Effects effects) {
-  const std::optional<std::size_t> crash = crash_point(host, effects);
-  if (crash == 0U) return kill_agent(host.name);
+  const std::optional<CrashPoint> crash = crash_point(host, effects);
+  if (crash && crash->torn) host.files->tear(host.torn.emplace(host.node->durable()), random_);
+  if (crash && (crash->torn || crash->effects == 0)) return kill_agent(host.name);
+  std::size_t left = crash ? crash->effects - 1 : std::numeric_limits<std::size_t>::max();
+  const auto goes_on = [&left] { return left > 0 && left-- > 0; };
   if (effects.persist) persist(host);
   if (effects.keys) {
     if (effects.keys->book) host.key_book = *effects.keys->book;
@@ -218,30 +236,41 @@ void World::carry_out(Host& host, Effects effects) {
   }
   const Duration wait = effects.persist ? options_.disk : Duration{0};
   record(host, effects);
-  for (std::size_t i = 0; i < effects.send.size() && (!crash || i + 1 < *crash); ++i) send(host, effects.send[i], wait);
-  if (crash) return kill_agent(host.name);
-  for (SqlRequest& request : effects.sql) {
-    std::visit([&](const auto& one) { start(host, one); }, request);
+  for (const Outgoing& outgoing : effects.send) {
+    if (goes_on()) send(host, outgoing, wait);
   }
+  for (SqlRequest& request : effects.sql) {
+    if (goes_on()) std::visit([&](const auto& one) { start(host, one); }, request);
+  }
+  if (crash) return kill_agent(host.name);
   for (const PortRequest& request : effects.ports) start(host, request);
 }
 
-// Nothing where it does not crash; 0: before the persist; n: after n - 1 sends.
-std::optional<std::size_t> World::crash_point(Host& host, const Effects& effects) {
+std::optional<World::CrashPoint> World::crash_point(Host& host, const Effects& effects) {
   if (!host.crashes) return std::nullopt;
+  if (host.files && effects.persist && chance(0.5)) {
+    host.crashes = false;
+    note(Seen::Kind::fault, host.name, "crashes while it persists");
+    return CrashPoint{true};
+  }
   host.crashes = false;
-  const std::size_t point = random_() % (effects.send.size() + 2);
+  const std::size_t point = random_() % (effects.send.size() + effects.sql.size() + 2);
   note(Seen::Kind::fault, host.name,
-       point == 0 ? "crashes before it persists" : "crashes after " + std::to_string(point - 1) + " sends");
-  return point;
+       point == 0 ? "crashes before it persists"
+                  : "crashes " + std::to_string(point - 1) + " effects after it persists");
+  return CrashPoint{false, point};
 }
 
 void World::persist(Host& host) {
-  const DurableState& after = host.node->durable();
+  if (host.files) host.files->persist(host.node->durable());
+  note_durable(host, host.node->durable());
+}
+
+void World::note_durable(Host& host, const DurableState& after) {
   for (Config& config : checker_.persisted(host.name, host.disk, after, now_)) {
     Seen seen{now_, Seen::Kind::epoch, host.name, {}, config};
     seen.text = "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring" + names_of(config);
-    trace_.push_back(std::move(seen));
+    append(std::move(seen));
     check_removals(config);
     note_leavers(config);
   }
@@ -252,30 +281,50 @@ void World::send(Host& host, const Outgoing& outgoing, Duration wait) {
   if (const auto* answer = std::get_if<CanvassAnswer>(&outgoing.message.body))
     checker_.answered(host.name, *answer, now_, host.settings.silence);
   Host* to = host_at(outgoing.address);
-  if (to == nullptr || !reaches(host, *to, Net::agents)) return;
+  if (to == nullptr) return;
+  const Duration held = clogged(host, *to);
+  if (held == Duration{0} && !reaches(host, *to, Net::agents)) return;
   // What is sealed for one cluster can be opened by nobody else; what is bound to the name, by all who share it.
   const ClusterId cluster = outgoing.by_name ? ClusterId{} : host.node->cluster_id();
   Packet packet{host.disk.self,   host.disk.boot, host.settings.gossip,
                 outgoing.by_name, outgoing.brief, host.older ? said_by_older(outgoing.message) : outgoing.message};
-  const KeyId key = host.keys.primary().id;
+  const Sent sent{std::move(packet), cluster, host.keys.primary().id, ++host.sent};
+  if (sent.counter % kArchived == 0) {
+    if (to->archive.size() < kArchiveMax)
+      to->archive.push_back(sent);
+    else
+      to->archive[sent.counter / kArchived % kArchiveMax] = sent;
+  }
+  if (chance(replay) && !to->archive.empty()) {
+    after(wait + held + options_.packet_least,
+          [this, to, old = to->archive[random_() % to->archive.size()]] { arrive(*to, old, true); });
+  }
   for (int copy = chance(twice) ? 2 : 1; copy > 0; --copy) {
     if (chance(loss)) continue;
-    Duration takes = wait + between(options_.packet_least, options_.packet_most);
+    Duration takes = wait + held + between(options_.packet_least, options_.packet_most);
     if (late_most > Duration{0} && chance(0.1)) takes += between(0us, late_most);
-    after(takes, [this, &host, to, packet, cluster, key] {
-      if (!to->node || !reaches(host, *to, Net::agents)) return;
-      if (!packet.by_name && to->node->cluster_id() != cluster) return;
-      const std::tuple sender{packet.from, packet.boot, key};
-      if (to->keys.find(key) == nullptr) return deliver(*to, UnknownKey{packet.address, key}, to->life);
-      if (packet.brief && !to->met.contains(sender)) return;
-      to->met.insert(sender);
-      std::optional<Message> read = to->older ? read_by_older(packet.message) : packet.message;
-      if (!read) return;
-      if (now_ >= to->paused_until) checker_.heard(to->name, packet.from, now_);
-      deliver(*to, Packet{packet.from, packet.boot, packet.address, packet.by_name, packet.brief, std::move(*read)},
-              to->life);
+    after(takes, [this, &host, to, sent] {
+      if (reaches(host, *to, Net::agents)) arrive(*to, sent, false);
     });
   }
+}
+
+// What the envelope lets in (gossip/seal.h). `again`: somebody has recorded it; a copy that the network makes comes in as it is,
+// which is more than the envelope would let pass.
+void World::arrive(Host& to, const Sent& sent, bool again) {
+  const Packet& packet = sent.packet;
+  if (!to.node || (!packet.by_name && to.node->cluster_id() != sent.cluster)) return;
+  const std::tuple sender{packet.from, packet.boot, sent.key};
+  if (to.keys.find(sent.key) == nullptr) return deliver(to, UnknownKey{packet.address, sent.key}, to.life);
+  if (packet.brief && !to.met.contains(sender)) return;
+  if (again && (packet.from == to.disk.self || !to.windows[packet.from].admits(sent))) return;
+  to.windows[packet.from].note(sent);
+  to.met.insert(sender);
+  std::optional<Message> read = to.older ? read_by_older(packet.message) : packet.message;
+  if (!read) return;
+  if (now_ >= to.paused_until && !again) checker_.heard(to.name, packet.from, now_);
+  deliver(to, Packet{packet.from, packet.boot, packet.address, packet.by_name, packet.brief, std::move(*read)},
+          to.life);
 }
 
 void World::record(Host& host, const Effects& effects) {
@@ -288,7 +337,12 @@ void World::record(Host& host, const Effects& effects) {
 }
 
 void World::note(Seen::Kind kind, const std::string& host, std::string text) {
-  trace_.push_back({now_, kind, host, std::move(text), std::nullopt});
+  append({now_, kind, host, std::move(text), std::nullopt});
+}
+
+void World::append(Seen seen) {
+  if (seen.kind == Seen::Kind::epoch) epochs_.emplace(dropped_ + trace_.size(), seen);
+  trace_.push_back(std::move(seen));
   if (trace_.size() > kTraceMax) {
     trace_.pop_front();
     ++dropped_;

@@ -16,6 +16,8 @@
 #include "gossip/key_book.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/model_server.h"
+#include "tests/sim/packets.h"
+#include "tests/sim/slot_files.h"
 
 // A small deterministic world for whole agents: several hosts, each with a Node (the very code of the daemon), a disk
 // and a model server, in virtual time.
@@ -45,6 +47,7 @@ struct WorldOptions {
   Duration packet_least = 200us;
   Duration packet_most = 600us;
   Duration disk = 300us;        // one fdatasync
+  bool files = false;           // state is kept by gossip/store, in files, and a crash may tear what is being written
   Duration poll_deadline = 2s;  // mysql/worker.h
   Duration look_deadline = 1s;
 };
@@ -112,11 +115,14 @@ class World : private Surroundings {
   // Nothing passes between two hosts of different groups; `one_way`: nothing from an earlier group to a later one.
   void cut(const std::vector<std::vector<std::string>>& groups, Net net, bool one_way = false);
   void heal();
+  // What agents send between these two hosts arrives when it is over, all at once; databases hear nothing till then.
+  void clog(const std::string& one, const std::string& other, Duration span);
   // The end of all faults: the network is whole, everything that is down starts (but the hosts in `absent`, which stay as
   // they are), what hangs goes on, and a person resumes what was stopped by hand.
   void calm(const std::set<std::string>& absent);
   double loss = 0;
   double twice = 0;
+  double replay = 0;      // with some packets an old one comes along: what the envelope's window lets pass
   Duration late_most{0};  // some packets are as late as this, and so overtaken
 
   // ---- load and its audit
@@ -134,6 +140,8 @@ class World : private Surroundings {
 
   // ---- what happened
   const std::deque<Seen>& trace() const { return trace_; }
+  // Its lines that are epochs, by number; none of them is ever forgotten.
+  const std::map<std::size_t, Seen>& epochs() const { return epochs_; }
   std::size_t first_kept() const { return dropped_; }  // the number of the trace's first line
   void note(Seen::Kind kind, const std::string& host, std::string text);
   const std::vector<std::string>& violations() const { return violations_; }
@@ -167,6 +175,11 @@ class World : private Surroundings {
     std::deque<Event> held;  // what arrived while it was paused
     // Whose short envelopes, of which life and key, its agent can open.
     std::set<std::tuple<NodeId, std::uint32_t, KeyId>> met;
+    std::vector<Sent> archive;                // of what was sent to it; somebody may send it again
+    std::map<NodeId, ReplayWindow> windows;   // of its agent's life
+    std::uint64_t sent = 0;                   // packets
+    std::unique_ptr<SlotFiles> files;         // nullptr: `disk` is all there is
+    std::optional<DurableState> torn;         // what was being written when it crashed: it is on the disk, or it is not
     bool older = false;                       // its agent is of an older version
     bool wiped = false;                       // its agent has lost its state once
     bool crashes = false;                     // in its next step
@@ -184,11 +197,13 @@ class World : private Surroundings {
     Time unwatched_last{0};
     Time reached{0};
     Time hung_since{0};         // or, while it does not hang: now
+    Time locked{0};             // when somebody's lock last kept it from being made read_only
     bool hung_unheard = false;  // and its agent could tell too few of it before it was late
     bool within_reach = false;
     Time reached_since{0};
     Time reached_before{0};  // when the time of being within reach before this one ended
   };
+  void append(Seen seen);
   struct Happening {
     Time at{0};
     std::uint64_t order = 0;
@@ -223,7 +238,14 @@ class World : private Surroundings {
   void arm(Host& host);
   void carry_out(Host& host, Effects effects);
   void persist(Host& host);
-  std::optional<std::size_t> crash_point(Host& host, const Effects& effects);
+  struct CrashPoint {
+    bool torn =
+        false;  // while it persists; otherwise after so many effects: the persist, the sends, the requests to its server
+    std::size_t effects = 0;
+  };
+  std::optional<CrashPoint> crash_point(Host& host, const Effects& effects);
+  void note_durable(Host& host, const DurableState& after);
+  bool read_disk(Host& host);
   void look_after(const std::set<std::string>& absent, std::uint64_t token);
   void check_removals(const Config& config);
   void note_leavers(const Config& config);
@@ -248,6 +270,8 @@ class World : private Surroundings {
   std::string wrong_with_member(const Config& head, const Member& member);
   void mend_writer(const Host& host, const Snapshot& snapshot);
   void send(Host& host, const Outgoing& outgoing, Duration wait);
+  void arrive(Host& to, const Sent& sent, bool again);
+  Duration clogged(const Host& from, const Host& to) const;
   void record(Host& host, const Effects& effects);
 
   void repeat(Duration period, const std::uint64_t& current, std::uint64_t token, std::function<void()> what);
@@ -270,6 +294,7 @@ class World : private Surroundings {
   std::map<std::string, std::size_t> index_;
   std::set<std::pair<std::size_t, std::size_t>> cut_agents_;
   std::set<std::pair<std::size_t, std::size_t>> cut_databases_;
+  std::map<std::pair<std::size_t, std::size_t>, Time> clogged_;  // until
 
   std::uint64_t contents_ = 0;
   std::map<std::uint64_t, std::string> acknowledged_;
@@ -282,6 +307,7 @@ class World : private Surroundings {
   std::uint64_t calm_token_ = 0;
   std::size_t ids_ = 0;
   std::deque<Seen> trace_;
+  std::map<std::size_t, Seen> epochs_;
   std::size_t dropped_ = 0;
   std::vector<std::string> violations_;
   std::uint64_t steps_ = 0;

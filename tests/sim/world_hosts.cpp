@@ -115,12 +115,12 @@ void World::server_gone(Host& host, bool process) {
 
 void World::start_agent(const std::string& name) {
   Host& h = host(name);
-  if (h.node || !h.powered) return;
-  ++h.disk.boot;
+  if (h.node || !h.powered || !read_disk(h)) return;
   ++h.life;
   h.paused_until = Time{0};
   h.held.clear();
   h.met.clear();
+  h.windows.clear();
   h.crashes = false;
   h.watched_start = 0;
   h.tick_at = Time::max();
@@ -131,9 +131,25 @@ void World::start_agent(const std::string& name) {
   arm(h);
 }
 
+// What is on its disk, and with it the next number of its life; false: an agent cannot start from that.
+bool World::read_disk(Host& host) {
+  if (!host.files) return ++host.disk.boot, true;
+  auto found = host.files->open(host.disk.self);
+  if (!found) return violation("C3: the state of " + host.name + " is lost: " + found.error().text), false;
+  const auto written = std::exchange(host.torn, std::nullopt);
+  if (written && *found == *written) note_durable(host, *found);
+  if (host.disk.seq > 0 && *found != host.disk) violation("C3: the disk of " + host.name + " holds another state");
+  host.disk = std::move(*found);
+  ++host.disk.boot;
+  ++host.disk.seq;
+  host.files->persist(host.disk);
+  return true;
+}
+
 void World::kill_agent(const std::string& name) {
   Host& h = host(name);
   h.node.reset();
+  if (h.files) h.files->close();
   ++h.life;
 }
 
@@ -146,6 +162,8 @@ void World::wipe_state(const std::string& name) {
   Host& host = this->host(name);
   const DurableState before = std::exchange(host.disk, DurableState{});
   host.disk.self = fresh_id();
+  host.torn.reset();
+  if (host.files) host.files->wipe();
   host.key_book = {};
   host.wiped = true;
   checker_.wiped(name, before.self);
@@ -239,6 +257,9 @@ void World::restore_state(const std::string& name) {
   kill_agent(name);
   checker_.restored(name);
   host(name).disk = host(name).saved;
+  host(name).torn.reset();
+  if (host(name).files) host(name).files->replace(host(name).disk);
+  host(name).wiped = true;
   host(name).key_book = host(name).saved_key_book;
 }
 
@@ -247,6 +268,7 @@ void World::copy_state(const std::string& from, const std::string& to) {
   kill_agent(to);
   checker_.restored(to);
   host(to).disk = host(from).disk;
+  if (host(to).files) host(to).files->replace(host(to).disk);
   host(to).key_book = host(from).key_book;
   host(to).settings.name = host(from).settings.name;
 }

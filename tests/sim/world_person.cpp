@@ -61,10 +61,11 @@ std::string World::donor_for(const Host& h) const {
 
 void World::calm(const std::set<std::string>& absent) {
   heal();
-  loss = twice = 0;
+  loss = twice = replay = 0;
   late_most = Duration{0};
   for (Host& h : hosts_) {
     h.server->stall(false);
+    h.server->lock(false);
     if (absent.count(h.name) > 0) continue;
     h.server->wake();
     h.crashes = false;
@@ -110,6 +111,14 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       if (!h.node) continue;
       const Snapshot s = h.node->snapshot(now_);
       tend(h.name);
+      const bool outlived = std::any_of(s.problems.begin(), s.problems.end(), [](const ProblemView& p) {
+        return p.code == "split_chain" && p.text.find("wipe its state directory") != std::string::npos;
+      });
+      if (outlived && h.wiped) {
+        wipe_state(h.name);
+        start_agent(h.name);
+        continue;
+      }
       const bool foreign = std::any_of(s.nodes.begin(), s.nodes.end(),
                                        [&](const NodeView& v) { return v.name == h.name && !v.foreign.empty(); });
       if (foreign || s.paused) command(h.name, "resume");

@@ -70,7 +70,8 @@ void World::check_writer(Host& host) {
   const Member* member = informed && !paused ? checker_.newest()->find(host.disk.self) : nullptr;
   const bool may = member != nullptr && (member->out_class == "link" || member->out_class == "stuck");
   const bool out = member != nullptr && !member->in && !may && host.node && now_ >= host.paused_until;
-  const bool writes = host.server->listening() && !host.server->hung() && !host.server->read_only();
+  const bool writes =
+      host.server->listening() && !host.server->hung() && !host.server->read_only() && !host.server->locked();
   if (!out || !writes)
     host.out_since = Time::max();
   else if (host.out_since == Time::max())
@@ -87,6 +88,7 @@ void World::note_watching(Host& host) {
   });
   const bool told = 2 * (hearers + 1) > static_cast<std::ptrdiff_t>(hosts_.size());
   if (!host.server->hung()) host.hung_since = now_;
+  if (host.server->locked()) host.locked = now_;
   // Later than that the others have been told.
   const bool unknown_yet = now_ - host.hung_since <= host.settings.hung_after + kWatchedFor;
   host.hung_unheard = host.server->hung() && (host.hung_unheard || (!told && unknown_yet));
@@ -116,6 +118,7 @@ void World::note_watching(Host& host) {
 // Nobody could have made it read_only in time, nor could anybody know: its agent went no earlier than about when the server
 // was cut off, and is not back for more than a moment.
 bool World::excused(const Host& host) const {
+  if (host.locked > Time{0} && now_ - host.locked <= kReadOnlyWithin) return true;
   const bool away = host.unwatched_since || now_ - host.watched_again <= kWatchedFor;
   if (!away) return false;
   const Time since = host.unwatched_since ? *host.unwatched_since : host.unwatched_last;

@@ -37,6 +37,14 @@ TEST_CASE("local server: a clock that is set makes no new start of mysqld, a res
     CHECK(starts_after() == 1);
     state.uptime_s = 90'000;  // and forward by a day
     CHECK(starts_after() == 1);
+    state.uptime_s = 3;
+    CHECK(starts_after() == 1);
+    state.uptime_s = static_cast<std::uint64_t>(-60);  // behind its start
+    CHECK(starts_after() == 1);
+    state.uptime_s = static_cast<std::uint64_t>(-3600);  // and once more
+    CHECK(starts_after() == 1);
+    state.uptime_s = 0;  // an hour later
+    CHECK(starts_after() == 1);
   }
   SUBCASE("another process") {
     state.pid = 4712;
@@ -44,7 +52,7 @@ TEST_CASE("local server: a clock that is set makes no new start of mysqld, a res
   }
   SUBCASE("in a container, where it has the same number: later, or at once") {
     state.started_unix_s += 100;
-    state.uptime_s = 200;
+    state.uptime_s = 3;
     CHECK(starts_after() == 2);
     state.started_unix_s += 2;
     state.uptime_s = 1;
