@@ -163,6 +163,23 @@ void Checker::check_majority(const Config& config, const std::string& bytes, con
   }
 }
 
+// C6: those who stay in keep their circle: one who is moved is out meanwhile, so no epoch swaps several links. By name, for one
+// that lost its state comes back under another id.
+bool Checker::same_circle(const Config& before, const Config& after) {
+  const auto ring_without = [](const Config& config, const Config& other) {
+    std::vector<std::string> out;
+    for (const Member& member : config.members) {
+      const auto same = [&](const Member& m) { return m.in && m.name == member.name; };
+      if (member.in && std::any_of(other.members.begin(), other.members.end(), same)) out.push_back(member.name);
+    }
+    return out;
+  };
+  std::vector<std::string> was = ring_without(before, after);
+  const std::vector<std::string> is = ring_without(after, before);
+  if (!is.empty()) std::rotate(was.begin(), std::find(was.begin(), was.end(), is.front()), was.end());
+  return was == is;
+}
+
 // C2, and C6: what may differ between a config and the one before it.
 void Checker::check_change(const Config& config) const {
   const DecidedConfig* parent = parent_of(config);
@@ -175,6 +192,8 @@ void Checker::check_change(const Config& config) const {
     const Member* before = parent->config.find(member.id);
     let_in += member.in && (before == nullptr || !before->in) ? 1 : 0;
   }
+  if (!same_circle(parent->config, config))
+    complain_("C6: epoch " + number_of(config) + " changes the order of nodes that are in: several links at once");
   if (let_in > 1)
     complain_("C6: epoch " + number_of(config) + " lets in " + std::to_string(let_in) +
               " nodes at once: one node an epoch, each splice verified");

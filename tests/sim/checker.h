@@ -16,7 +16,7 @@
 //   C4  every decision was accepted, durably, by a majority of the voters of the config before it, at one ballot
 //   C5  a link is only pointed at upstream(self) of the durable head, and what was received and stands nowhere else is
 //       not thrown away
-//   C6  the ring is never empty; one epoch lets in one node
+//   C6  the ring is never empty; one epoch lets in one node; those who stay in keep their order
 //   C7  who hears no majority of the voters touches no link, but to stop it
 // C8 (nothing lost, doubled or looping) is the model servers' part: they see contents, not positions (world.h, audit).
 // So are two rules of the world: C9, nobody is taken out as dead whose server does well and is heard of by its successor;
@@ -79,6 +79,7 @@ class Checker {
   bool check_one_value(const Config& config, const std::string& bytes, const std::string& host);
   void check_majority(const Config& config, const std::string& bytes, const DurableState& decider) const;
   void check_change(const Config& config) const;
+  static bool same_circle(const Config& before, const Config& after);
   const DecidedConfig* parent_of(const Config& config) const;
 
   std::function<void(const std::string&)> complain_;

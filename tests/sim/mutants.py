@@ -15,7 +15,7 @@ class Mutant:
     why: str
     complaint: str
     edits: tuple
-    by: str = "seeds"  # or the file of a story; or a filter for unit_tests: what has no place in the simulated world
+    by: str = "seeds"  # or the file of a story; or "explorer OPTIONS": two proposers, and every order of what they send
 
 
 def edit(path, old, new):
@@ -35,8 +35,8 @@ MUTANTS = [
     Mutant("act_before_decide", "a server is repointed for a ring that nobody agreed on", "C4", (
         edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(asked(), now, out);",
              "  proposer.start_accepting(std::move(value));\n  chosen(now, out);"),)),
-    Mutant("overwrite_the_only_good_slot", "a crash while writing leaves no state at all", "FAILURE", (
-        edit("gossip/store.cpp", "  const std::size_t index = 1 - last_;\n  Slot& slot", "  const std::size_t index = last_;\n  Slot& slot"),), by="store: *"),
+    Mutant("overwrite_the_only_good_slot", "a crash while writing leaves no state at all", "C3", (
+        edit("gossip/store.cpp", "  const std::size_t index = 1 - last_;\n  Slot& slot", "  const std::size_t index = last_;\n  Slot& slot"),)),
     Mutant("skip_the_relay_drain", "the last transactions of a dead node are thrown away with the relay log", "C5", (
         edit("agent/reconcile.cpp", "plan.drain = dialect.version().flavor == Flavor::mariadb && !s.old_source_well && link.sql_running;",
              "plan.drain = false;"),),
@@ -55,8 +55,9 @@ MUTANTS = [
     Mutant("several_at_once", "several links are swapped in one epoch", "C6", (
         edit("agent/policy.cpp", "    break;  // one at a time: each splice is verified before the next\n", ""),)),
 
-    Mutant("a_decision_for_ever", "what a person let out once goes out unseen the next time, too", "FAILURE", (
-        edit("agent/policy.cpp", "  member->note.clear();\n  member->replay = false;\n", "  member->note.clear();\n"),), by="protocol stories"),
+    Mutant("a_decision_for_ever", "what a person let out once goes out unseen the next time, too", "expect within 10s problem db1 stranded", (
+        edit("agent/policy.cpp", "  member->note.clear();\n  member->replay = false;\n", "  member->note.clear();\n"),),
+        by="tests/stories/stranded_replay.txt"),
 
     Mutant("no_veto_of_the_link", "trouble among agents takes out a healthy database", "C9", (
         edit("agent/evidence.cpp", "return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};", "return {};"),
@@ -76,18 +77,38 @@ MUTANTS = [
         edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
     Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", "C13", (
         edit("agent/node_start.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
-    Mutant("leaves_undrained", "a node leaves with transactions that nobody else has", "FAILURE", (
+    Mutant("leaves_undrained", "a node leaves with transactions that nobody else has", "expect no epoch for 3s", (
         edit("agent/node_ways.cpp", "  phase_ = drained() ? Phase::drained : Phase::draining;", "  phase_ = Phase::drained;"),),
-        by="protocol stories"),
-    Mutant("relay_logs_do_not_count", "a lost tail that stands in a relay log only is not seen", "FAILURE", (
-        edit("agent/positions.cpp", "!record->received.empty())", "false)"),), by="protocol stories"),
+        by="tests/stories/leave_waits.txt"),
+    Mutant("relay_logs_do_not_count", "a lost tail that stands in a relay log only is not seen", "expect within 5s problem db1 needs_reseed", (
+        edit("agent/positions.cpp", "!record->received.empty())", "false)"),), by="tests/stories/lost_tail_in_relay_log.txt"),
     Mutant("opens_without_waiting", "the next writer opens while the old one, cut off, still has its lease", "C12", (
         edit("agent/lease.cpp", "  return lease + lease / 10 + kToSetReadOnly;", "  return lease * 0;"),)),
     Mutant("a_lease_without_end", "a writer that is cut off goes on beside the next one", "C12", (
         edit("agent/lease.cpp", "times[majority - 1] + length_", "times[majority - 1] + 100 * length_"),)),
-    Mutant("grants_after_a_promise", "a voter prolongs the lease of a writer that is being replaced", "FAILURE", (
+    Mutant("grants_after_a_promise", "a voter prolongs the lease of a writer that is being replaced", "expect read_only db1", (
         edit("agent/lease.cpp", "  return !gave(voter.promised, voter.promised_instance) && !gave(voter.accepted, voter.accepted_instance);", "  return !gave(voter.promised, voter.accepted_instance) || true;"),),
-        by="lease: *"),
+        by="tests/stories/writer_lease_after_promise.txt"),
+    Mutant("forgets_what_was_accepted", "a value that may be chosen is replaced by one's own", "C1", (
+        edit("gossip/paxos.cpp", "promise.accepted_ballot.round != 0 && promise.accepted_ballot > inherited_ballot_", "false"),), by="explorer --depth 13 --crashes 0 --lose no"),
+    Mutant("no_parent", "nobody can tell what a config follows", "C2", (
+        edit("gossip/chain.cpp", "  next.parent = head_id_.hash;\n  if (auto wrong", "  if (auto wrong"),
+        edit("gossip/chain.cpp", "  if (follows && !forced && config->parent != head_id_.hash) {", "  if (false) {")),
+        by="tests/stories/mysqld_dies.txt"),
+    Mutant("moves_who_is_in", "a new order swaps several links at once", "C6", (
+        edit("agent/care.cpp", "    if (member.in) {\n      changed.absence = Absence::moving;", "    if (false) {\n      changed.absence = Absence::moving;"),)),
+    Mutant("touches_a_healthy_link", "a link that runs is started again and again", "expect rest for 5s", (
+        edit("agent/reconcile.cpp", "    plan.link_fits = true;\n    if (link.io == IoState::connecting", "    if (link.io == IoState::running) return deed(Deed::start_link, dialect.start_link(), plan.why);\n    if (link.io == IoState::connecting"),)),
+    Mutant("silence_is_death", "a few lost packets among agents take a node out", "expect nothing for 10m", (
+        edit("agent/evidence.cpp", "  const LinkVerdict link = verdict(word, view.silence);\n  if (link.unknown) return {std::nullopt, true};\n  if (link.alive)", "  const LinkVerdict link;\n  if (link.alive)"),
+        edit("agent/evidence.cpp", "view.silence - accused.unanswered_for);", "view.silence / 10 - accused.unanswered_for);"),
+        edit("agent/policy.cpp", "if (p->silent_for < view.silence / 2)", "if (p->silent_for < view.silence / 10)"),
+        edit("agent/policy.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, ")),
+        by="tests/stories/noise.txt"),
+    Mutant("an_unchecked_start", "a server that lost its tail is linked before anybody has looked", "expect nothing for 30s", (
+        edit("agent/reconcile.cpp", "  if (!s.start_checked) return blocked(", "  if (false) return blocked("),), by="tests/stories/lost_tail.txt"),
+    Mutant("a_purged_source", "a server is sent to a source that cannot serve it", "expect within 5s problem db1 blocked", (
+        edit("agent/reconcile.cpp", "  if (contains_all(flavor, have, s.source->purged)) return std::nullopt;", "  return std::nullopt;"),), by="tests/stories/purged.txt"),
     Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
         edit("agent/node_server.cpp", "return quorum_ && chain.confirmed() && chain.broken().empty() && allowed;", "return true;"),)),
 ]

@@ -247,12 +247,12 @@ void World::carry_out(Host& host, Effects effects) {
 }
 
 std::optional<World::CrashPoint> World::crash_point(Host& host, const Effects& effects) {
-  if (!host.crashes) return std::nullopt;
-  if (host.files && effects.persist && chance(0.5)) {
-    host.crashes = false;
+  if (host.crashes_torn && effects.persist) {
+    host.crashes_torn = false;
     note(Seen::Kind::fault, host.name, "crashes while it persists");
     return CrashPoint{true};
   }
+  if (!host.crashes) return std::nullopt;
   host.crashes = false;
   const std::size_t point = random_() % (effects.send.size() + effects.sql.size() + 2);
   note(Seen::Kind::fault, host.name,

@@ -183,6 +183,7 @@ class World : private Surroundings {
     bool older = false;                       // its agent is of an older version
     bool wiped = false;                       // its agent has lost its state once
     bool crashes = false;                     // in its next step
+    bool crashes_torn = false;                // or in the next one that persists, while it does
     std::map<std::size_t, Time> heard_since;  // of its server, by those that follow it (their numbers)
     Time out_since = Time::max();             // by its own disk, its agent running all the while
     bool was_member = false;

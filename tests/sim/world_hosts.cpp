@@ -121,7 +121,7 @@ void World::start_agent(const std::string& name) {
   h.held.clear();
   h.met.clear();
   h.windows.clear();
-  h.crashes = false;
+  h.crashes = h.crashes_torn = false;
   h.watched_start = 0;
   h.tick_at = Time::max();
   h.settings.key_book = h.key_book;
@@ -154,7 +154,8 @@ void World::kill_agent(const std::string& name) {
 }
 
 void World::crash_agent(const std::string& name) {
-  host(name).crashes = true;
+  Host& h = host(name);
+  (h.files && chance(0.5) ? h.crashes_torn : h.crashes) = true;
 }
 
 void World::wipe_state(const std::string& name) {

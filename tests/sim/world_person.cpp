@@ -68,7 +68,7 @@ void World::calm(const std::set<std::string>& absent) {
     h.server->lock(false);
     if (absent.count(h.name) > 0) continue;
     h.server->wake();
-    h.crashes = false;
+    h.crashes = h.crashes_torn = false;
     if (h.powered) {
       start_server(h.name);
       start_agent(h.name);
