@@ -3,6 +3,7 @@ agent is there."""
 
 import os
 import subprocess
+import threading
 
 from harness import story
 from ring import expect
@@ -106,10 +107,10 @@ def model_of_a_repoint_while_the_applier_runs(ring):
     ring.wait(lambda: has(replica, 1), 10, "the row to be applied")
 
 
-def refusal(node, sql):
+def refusal(node, *statements):
     """The number of the error, or None."""
     try:
-        node.run_sql(sql)
+        node.run_sql(*statements)
     except SqlError as error:
         return error.code
     return None
@@ -142,6 +143,60 @@ def model_of_what_a_source_refuses(ring):
     third.run_sql(third.flavor.open_up, f"SET GTID_NEXT = '{replica.value('SELECT @@global.server_uuid')}:77'", "BEGIN", "COMMIT")
     third.follow(replica)
     ring.wait(lambda: third.link().io_errno == refused, 10, f"db3 to be refused with {refused}: it has more of db2's than db2")
+
+
+@story()
+def model_of_a_lock(ring):
+    """LOCK TABLES holds up the applier, STOP and read_only, as long as it is held; asking for the state it does not."""
+    source, replica, _ = three_servers(ring)
+    replica.run_sql(replica.flavor.open_up)
+    with replica.sql() as holder:
+        holder.run(f"LOCK TABLES {TABLE} WRITE")
+        write(source, 1)
+        waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE '%waiting for%lock%'"
+        ring.wait(lambda: replica.value(waits) == 1, 10, "the applier of db2 to wait for the lock")
+        read_only = "SET GLOBAL read_only = 1" if ring.mariadb else "SET GLOBAL super_read_only = 1"
+        expect(refusal(replica, "SET SESSION lock_wait_timeout = 1", read_only) == 1205, "read_only should wait as long as it may")
+        stopping = threading.Thread(target=stop, args=(replica,))
+        stopping.start()
+        stopping.join(1.5)
+        expect(stopping.is_alive() and replica.link().io_errno == 0, "STOP should wait for the transaction that waits for the lock")
+    stopping.join(10)
+    expect(not stopping.is_alive(), "STOP should have ended with the lock")
+
+
+@story()
+def model_of_a_position(ring):
+    """In strict mode MariaDB takes no gtid_slave_pos that is behind its own binary log, nor one without its domain."""
+    _, _, third = three_servers(ring)
+    if not ring.mariadb:
+        return  # MySQL has no such position
+    third.run_sql(third.flavor.open_up, "CREATE DATABASE other", "CREATE DATABASE more")
+    (own, last), = third.vector().items()
+    expect(refusal(third, f"SET GLOBAL gtid_slave_pos = '{own}-{last - 1}'") == 1947, "behind its binary log: 1947")
+    expect(refusal(third, "SET GLOBAL gtid_slave_pos = '99-99-7'") == 1948, "without its domain: 1948")
+    expect(refusal(third, "SET GLOBAL gtid_slave_pos = CONCAT(@@global.gtid_binlog_pos, ',99-99-7')") is None, "with both it is taken")
+
+
+@story()
+def model_of_what_is_ignored(ring):
+    """What a link ignores is not asked for again once it ignores nothing any more (MariaDB); with GTIDs MySQL has no such option."""
+    source, replica, _ = three_servers(ring)
+    stop(replica)
+    change = "CHANGE MASTER TO" if ring.mariadb else "CHANGE REPLICATION SOURCE TO"
+    ids = source.value("SELECT @@global.server_id")
+    refused = refusal(replica, f"{change} IGNORE_SERVER_IDS = ({ids})")
+    if not ring.mariadb:
+        expect(refused is not None, "MySQL should refuse IGNORE_SERVER_IDS where GTIDs are on")
+        return
+    start(replica)
+    write(source, 1)
+    ring.wait(lambda: replica.value("SELECT @@global.gtid_slave_pos") == source.value("SELECT @@global.gtid_binlog_pos"), 10, "db2 to pass over the row")
+    stop(replica)
+    replica.run_sql(f"{change} IGNORE_SERVER_IDS = ()")
+    start(replica)
+    write(source, 1)
+    ring.wait(lambda: replica.value(f"SELECT COUNT(*) FROM {TABLE}") == 1, 10, "db2 to get the second row, and not the first")
 
 
 @story()

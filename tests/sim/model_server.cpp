@@ -218,6 +218,7 @@ ServerState ModelServer::state() const {
   link.sql_error = sql_error_;
   link.sql_transaction = sql_transaction_;
   link.uses_gtid = true;
+  link.ignore_server_ids.assign(ignored_.begin(), ignored_.end());
   link.gtid_mode_text = mariadb() ? "Slave_Pos" : "1";
   link.heartbeat_period_ms = static_cast<std::uint32_t>(heartbeat_ / 1ms);
   link.connect_retry_s = static_cast<std::uint32_t>(retry_ / 1s);
@@ -286,6 +287,7 @@ void ModelServer::copy_from(const ModelServer& donor) {
   executed_ = purged_ = slave_pos_ = donor.executed_;
   contents_ = donor.contents_;
   defined_ = stopped_by_hand_ = poisoned_ = false;
+  ignored_.clear();
   relay_.clear();
   relay_applied_ = 0;
   received_.clear();
@@ -372,12 +374,8 @@ std::optional<SqlError> ModelServer::run(const std::string& sql) {
   if (sql == "SET GLOBAL read_only = 1" || sql == "SET GLOBAL super_read_only = 1")
     return read_only_ = true, std::nullopt;
   if (sql == "SET GLOBAL read_only = 0") return read_only_ = false, std::nullopt;
-  if (sql.starts_with("SET GLOBAL gtid_slave_pos = ")) {
-    if (io_ != IoState::stopped || sql_running_)
-      return server_error(1198, "This operation cannot be performed as you have a running slave");
-    for (const auto& [origin, number] : executed_) slave_pos_[origin] = std::max(slave_pos_[origin], number);
-    return std::nullopt;
-  }
+  if (const std::string position = "SET GLOBAL gtid_slave_pos = "; sql.starts_with(position))
+    return set_position(sql.substr(position.size()));
   if (sql.starts_with("SET SESSION lock_wait_timeout")) return std::nullopt;
   if (sql.starts_with("DROP VIEW IF EXISTS `ringagent`")) {
     append({server_id_, executed_[server_id_] + 1, 0});
@@ -385,6 +383,29 @@ std::optional<SqlError> ModelServer::run(const std::string& sql) {
   }
   world_.violation(name_ + " does not understand the statement " + sql);
   return server_error(1064, "You have an error in your SQL syntax");
+}
+
+// A literal, the server's own binlog position, or both: each GTID is 1-1-7, its domain and its origin being the same.
+std::optional<SqlError> ModelServer::set_position(const std::string& value) {
+  if (io_ != IoState::stopped || sql_running_)
+    return server_error(1198, "This operation cannot be performed as you have a running slave");
+  Positions wanted;
+  if (value.find("@@global.gtid_binlog_pos") != std::string::npos) wanted = executed_;
+  for (std::size_t at = 0; (at = value.find('-', at)) != std::string::npos; at = value.find_first_of(",'", at)) {
+    const std::size_t number = value.find('-', at + 1);
+    wanted[static_cast<std::uint32_t>(std::atoi(value.c_str() + at + 1))] =
+        std::strtoull(value.c_str() + number + 1, nullptr, 10);
+    at = number + 1;
+  }
+  if (const auto own = executed_.find(server_id_); own != executed_.end()) {
+    const auto there = wanted.find(server_id_);
+    if (there == wanted.end())
+      return server_error(1948, "The value for @@gtid_slave_pos has none for the domain of the own binary log");
+    if (there->second < own->second)
+      return server_error(1947, "The value for @@gtid_slave_pos is behind the binary log");
+  }
+  slave_pos_ = std::move(wanted);
+  return std::nullopt;
 }
 
 std::optional<SqlError> ModelServer::operate(const std::string& sql) {
@@ -404,6 +425,12 @@ std::optional<SqlError> ModelServer::change(const std::string& sql) {
   if (const auto port = option(sql, prefix + "PORT"))
     source_.port = static_cast<std::uint16_t>(std::atoi(port->c_str()));
   if (const auto user = option(sql, prefix + "USER")) user_ = *user;
+  if (const std::size_t ids = sql.find("IGNORE_SERVER_IDS = ("); ids != std::string::npos) {
+    if (!mariadb()) return server_error(3889, "IGNORE_SERVER_IDS is not allowed where GTIDs are on");
+    ignored_.clear();
+    if (const int id = std::atoi(sql.c_str() + sql.find('(', ids) + 1); id != 0)
+      ignored_.insert(static_cast<std::uint32_t>(id));
+  }
   if (const auto retry = option(sql, prefix + "CONNECT_RETRY"))
     retry_ = std::chrono::seconds(std::atoi(retry->c_str()));
   if (const auto beat = option(sql, prefix + "HEARTBEAT_PERIOD")) {
@@ -596,8 +623,8 @@ void ModelServer::receive() {
     if (next.number <= had) continue;
     had = next.number;
     heard_ = world_.now();
-    if (next.origin == server_id_)
-      slave_pos_[server_id_] = std::max(slave_pos_[server_id_], next.number);
+    if (next.origin == server_id_ || ignored_.count(next.origin) > 0)
+      slave_pos_[next.origin] = std::max(slave_pos_[next.origin], next.number);
     else
       relay_.push_back(next);  // own transactions that come round are dropped by the receiver
   }

@@ -26,6 +26,9 @@
 //  - A broken connection is noticed at once if the kernel of the source can still say so, else after 10 s of silence
 //    (slave_net_timeout); an idle source sends a heartbeat every heartbeat period.
 //  - kill -9 loses the relay log (relay_log_recovery) and nothing else; a lost tail is made by `lose_tail`.
+//  - gtid_slave_pos: strict mode refuses one behind the own binlog (1947) or without its domain (1948).
+//  - What a link ignores is passed over for ever.
+//  - LOCK TABLES holds up the applier, STOP behind it, and read_only for as long as lock_wait_timeout.
 //  - A server starts read_only and with its link stopped, as `setup` configures it.
 // Where it differs: MariaDB 10.11 serves a replica that has a domain of which the source has nothing at all, the model refuses
 // it (1236); and Gtid_IO_Pos there stays after a CHANGE until the next start, the model's is empty.
@@ -112,6 +115,7 @@ class ModelServer {
   const Positions& executed() const { return executed_; }
   bool read_only() const { return read_only_; }
   bool linked() const { return defined_; }
+  bool ignores_nobody() const { return ignored_.empty(); }
   const Address& source() const { return source_; }
   IoState io() const { return io_; }
   bool sql_running() const { return sql_running_; }
@@ -142,6 +146,7 @@ class ModelServer {
   std::optional<SqlError> change(const std::string& sql);
   std::optional<SqlError> start_threads(bool io, bool sql);
   void stop_threads(bool io, bool sql);
+  std::optional<SqlError> set_position(const std::string& value);
 
   void connect();
   std::string refusal(const ModelServer& source) const;
@@ -172,6 +177,7 @@ class ModelServer {
   bool defined_ = false;
   Address source_;
   std::string user_;
+  std::set<std::uint32_t> ignored_;  // IGNORE_SERVER_IDS
   Duration heartbeat_{500'000};
   Duration retry_{1'000'000};
   bool socket_file_ = false;

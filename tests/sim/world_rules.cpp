@@ -471,6 +471,7 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (head.one_writer && !should_write && !server.read_only())
     return member.name + " takes writes and is not the writer";
   if (!up) return {};
+  if (!server.ignores_nobody()) return "the link of " + member.name + " ignores a server";
   if (!server.linked() || server.source() != head.find(*up)->mysql)
     return member.name + " does not follow " + head.find(*up)->name;
   if (server.io() != IoState::running || !server.sql_running()) return "the link of " + member.name + " does not run";
