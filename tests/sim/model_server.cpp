@@ -297,9 +297,20 @@ void ModelServer::copy_from(const ModelServer& donor) {
   start();
 }
 
+// But for what a connected replica has not been sent yet: a file that is being read stays.
 void ModelServer::purge() {
-  purged_ = executed_;
-  binlog_.clear();
+  std::vector<ModelServer*> readers;
+  for (ModelServer* other : world_.servers()) {
+    const bool reads =
+        other->io_ == IoState::running && other->source_ == address_ && other->source_start_ == starts_ + resets_;
+    if (other != this && reads) readers.push_back(other);
+  }
+  std::size_t gone = binlog_.size();
+  for (const ModelServer* reader : readers) gone = std::min(gone, reader->source_index_);
+  for (ModelServer* reader : readers) reader->source_index_ -= gone;
+  for (std::size_t i = 0; i < gone; ++i)
+    purged_[binlog_[i].origin] = std::max(purged_[binlog_[i].origin], binlog_[i].number);
+  binlog_.erase(binlog_.begin(), binlog_.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
 void ModelServer::stall(bool on) {

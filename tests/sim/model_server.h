@@ -99,7 +99,7 @@ class ModelServer {
   std::vector<std::uint64_t> tail(std::size_t transactions) const;
   void lose_tail(std::size_t transactions);  // a power failure with sync_binlog=0; the process must be stopped
   void copy_from(const ModelServer& donor);  // its data is made anew, as `ringagent reseed` leaves it
-  void purge();                              // every transaction so far is in no binlog file any more
+  void purge();                              // what nobody is still being sent is in no binlog file any more
   void poison() { poisoned_ = true; }        // the applier stops on error 1062 at the next transaction
   void move_to(const Address& address) { address_ = address; }
   void stall(bool on);  // the applier waits for a lock, as long as it is on

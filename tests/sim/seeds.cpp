@@ -46,6 +46,7 @@ class Draw {
   void add_older();
   void add_trouble();
   void restore_a_state(std::mt19937_64& random);
+  void lose_quorum();
 
   // ---- faults
   void mysqld_killed() { hurt("kill mysqld ", "start mysqld ", victims(), short_or_long(0.05, 8)); }
@@ -354,9 +355,12 @@ void Draw::end_story() {
     std::snprintf(time, sizeof time, "at %.4fs ", at);
     story_.acts.push_back(time + what);
   }
+  const bool forced = seed_ % 40 == 23 && names_.size() >= 4 && but.empty() && formed_ && wiped_.empty() &&
+                      joiner_.empty() && !gone_ && !moved_;
+  if (forced) lose_quorum();
   char calm[64];
   std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);
-  story_.ending = {calm + but,
+  story_.ending = {forced ? "calm" : calm + but,
                    but.empty() ? "wait 3s" : "wait 6s",
                    "expect within 90s whole",
                    "expect within 110s data",
@@ -444,6 +448,27 @@ void Draw::add_trouble() {
     acts_.emplace_back(at + seconds(in(60) ? 3 : 12), "unlock " + name);
   }
   if (in(4)) restore_a_state(random);
+  if (in(6) && formed_) acts_.emplace_back(some_time(), "purge " + somebody());
+}
+
+// At the end half of the hosts, or more, are lost for long, and a person has the others go on without them.
+void Draw::lose_quorum() {
+  std::mt19937_64 random(seed_ ^ 0x666f726365);
+  std::vector<std::string> order = names_;
+  for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random() % (i + 1)]);
+  std::string lost;
+  std::string named;
+  for (std::size_t i = 0; i < (order.size() + 1) / 2; ++i) {
+    lost += " " + order[i];
+    named += " lost " + order[i];
+  }
+  story_.acts.push_back("wait 3s");
+  story_.acts.push_back("kill host" + lost);
+  story_.acts.push_back("calm but" + lost);
+  story_.acts.emplace_back("wait 12s");
+  story_.acts.push_back("command " + order.back() + " force-quorum" + named + " yes 1");
+  story_.acts.emplace_back("wait 12s");
+  story_.acts.emplace_back("expect within 60s whole");
 }
 
 // Once, and as with a state that is wiped: its vote is lost for good.

@@ -257,6 +257,7 @@ class World : private Surroundings {
   bool linked(const Host& a, const Host& b, Net net) const;
   bool hears(const Host& follower, const Host& host) const;
   bool heard_of(const Host& host, const Config& decided, Time wanted) const;
+  bool reaches_quorum(const Host& host) const;
   void check_writer(Host& host);
   void check_two_writers();
   void note_watching(Host& host);

@@ -62,12 +62,23 @@ void World::note_leavers(const Config& config) {
   }
 }
 
+// Or what it knows may be out of date, and without a quorum a server stays as it is ([failure] on_quorum_loss = "keep").
+bool World::reaches_quorum(const Host& host) const {
+  const std::vector<NodeId> all = voters(*checker_.newest());
+  const auto reached = std::count_if(all.begin(), all.end(), [&](const NodeId& id) {
+    const Host& voter = this->host(checker_.newest()->find(id)->name);
+    return voter.number == host.number || (voter.node && linked(host, voter, Net::agents));
+  });
+  return 2 * static_cast<std::size_t>(reached) > all.size();
+}
+
 // C10. Only of those who know the newest head: the others have an excuse.
 void World::check_writer(Host& host) {
   const bool informed =
       !host.disk.chain.empty() && checker_.newest() != nullptr && host.disk.chain.back() == checker_.newest_bytes();
   const bool paused = informed && checker_.newest()->paused.on;  // then nobody may touch a server
-  const Member* member = informed && !paused ? checker_.newest()->find(host.disk.self) : nullptr;
+  const Member* member =
+      informed && !paused && reaches_quorum(host) ? checker_.newest()->find(host.disk.self) : nullptr;
   const bool may = member != nullptr && (member->out_class == "link" || member->out_class == "stuck");
   const bool out = member != nullptr && !member->in && !may && host.node && now_ >= host.paused_until;
   const bool writes =
