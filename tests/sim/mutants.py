@@ -30,8 +30,11 @@ MUTANTS = [
         edit("config/ring.cpp", "return voters(config).size() / 2 + 1;", "return std::max<std::size_t>(1, voters(config).size() / 2);"),)),
     Mutant("promise_without_persisting", "a vote is forgotten by a restart", "C4", (
         edit("gossip/chain.cpp", "    state_.formation_initial = settings_.initial;\n  }\n  persist(out);", "    state_.formation_initial = settings_.initial;\n  }"),)),
-    Mutant("vote_after_a_wipe", "a node that has lost its memory votes again under its old id", "C3", (
-        edit("tests/sim/world_hosts.cpp", "DurableState{});\n  host.disk.self = fresh_id();", "DurableState{});\n  host.disk.self = before.self;"),)),
+    Mutant("vote_after_a_wipe", "a node that has lost its memory votes again under its old id, for its id is made of its name", "C3", (
+        edit("agent/node.cpp", "    : impl_(std::make_unique<Impl>(std::move(settings), state, seed, now)) {}",
+             "    : impl_([&] {\n        DurableState named = state;\n        named.self = {};\n        std::copy(settings.name.begin(), settings.name.end(), named.self.bytes.begin());\n"
+             "        return std::make_unique<Impl>(std::move(settings), named, seed, now);\n      }()) {}"),),
+        by="tests/stories/wiped_state.txt"),
     Mutant("act_before_decide", "a server is repointed for a ring that nobody agreed on", "C4", (
         edit("gossip/chain.cpp", "  proposer.start_accepting(std::move(value));\n  send_round(asked(), now, out);",
              "  proposer.start_accepting(std::move(value));\n  chosen(now, out);"),)),
