@@ -447,6 +447,12 @@ void Draw::add_trouble() {
     acts_.emplace_back(at, "lock " + name);
     acts_.emplace_back(at + seconds(in(60) ? 3 : 12), "unlock " + name);
   }
+  if (in(6)) {  // a server is set up wrongly for a while
+    const std::string change = "variable " + somebody() + (mysql_ || in(50) ? " binlog_format " : " gtid_strict_mode ");
+    const double at = some_time();
+    acts_.emplace_back(at, change + (change.ends_with("format ") ? "STATEMENT" : "OFF"));
+    acts_.emplace_back(at + seconds(8), change + (change.ends_with("format ") ? "ROW" : "ON"));
+  }
   if (in(4)) restore_a_state(random);
   if (in(6) && formed_) acts_.emplace_back(some_time(), "purge " + somebody());
 }
