@@ -356,7 +356,7 @@ void Draw::end_story() {
     story_.acts.push_back(time + what);
   }
   const bool forced = seed_ % 40 == 23 && names_.size() >= 4 && but.empty() && formed_ && wiped_.empty() &&
-                      joiner_.empty() && !gone_ && !moved_;
+                      damaged_.empty() && joiner_.empty() && !gone_ && !moved_;
   if (forced) lose_quorum();
   char calm[64];
   std::snprintf(calm, sizeof calm, "at %.4fs calm", last + 0.01);

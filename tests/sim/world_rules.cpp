@@ -461,6 +461,8 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
     return m.role != Role::witness && (!host(m.name).node || !host(m.name).server->listening() ||
                                        host(m.name).server->hung() || (!m.in && held_back(head, m)));
   });
+  if (member.absence == Absence::copying && unknown && donor_for(h).empty())
+    return {};  // who has the data hangs, or is gone
   // An agent that has just started has heard of nobody yet, and says so.
   const bool settled = now_ >= h.agent_since + 3s;
   const std::string told = member.absence == Absence::copying && unknown && settled ? told_of(member.name) : "";
