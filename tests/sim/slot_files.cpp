@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 namespace ringagent::sim {
 namespace {
@@ -21,11 +23,11 @@ std::string read(const std::string& path) {
 
 }  // namespace
 
-SlotFiles::SlotFiles() {
-  const char* memory = "/dev/shm";  // syncing costs nothing there
-  const std::string place = std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
-  directory_ = place + "/ringsim-XXXXXX";
-  if (::mkdtemp(directory_.data()) == nullptr) std::abort();
+SlotFiles::SlotFiles() : directory_("/dev/shm/ringsim-XXXXXX") {  // in memory: syncing costs nothing there
+  if (::mkdtemp(directory_.data()) != nullptr) return;
+  directory_ = std::filesystem::temp_directory_path() / "ringsim-XXXXXX";
+  if (::mkdtemp(directory_.data()) == nullptr)
+    throw std::filesystem::filesystem_error("mkdtemp", directory_, std::error_code(errno, std::generic_category()));
 }
 
 SlotFiles::~SlotFiles() {
