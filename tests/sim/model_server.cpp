@@ -340,7 +340,7 @@ void ModelServer::execute(const std::string& sql, std::function<void(std::option
 // STOP waits for a transaction in the applier, and whatever else touches the link waits for that STOP.
 bool ModelServer::waits(const std::string& sql) const {
   const bool stops = sql.starts_with("STOP ");
-  const bool receiver = sql.starts_with("STOP ") && sql.ends_with("IO_THREAD");
+  const bool receiver = stops && sql.ends_with("IO_THREAD");
   const bool link = (stops && !receiver) || sql.starts_with("START ") || sql.starts_with("CHANGE ");
   const bool in_the_way =
       std::any_of(waiting_.begin(), waiting_.end(), [](const Waiting& w) { return w.sql.starts_with("STOP "); });

@@ -91,8 +91,8 @@ bool Player::set_stage(const Words& words) {
     options_.older.insert(words.at(1));
   else if (words[0] == "joiner")
     options_.joiners.insert(words.at(1));
-  else if (words[0] == "disk")
-    options_.files = words.at(1) == "files";
+  else if (join(words) == "disk files")
+    options_.files = true;
   else if (words[0] != "set")
     return false;
   if (words[0] != "set") return true;

@@ -227,8 +227,8 @@ void World::carry_out(Host& host, Effects effects) {
   const std::optional<CrashPoint> crash = crash_point(host, effects);
   if (crash && crash->torn) host.files->tear(host.torn.emplace(host.node->durable()), random_);
   if (crash && (crash->torn || crash->effects == 0)) return kill_agent(host.name);
-  std::size_t left = crash ? crash->effects - 1 : std::numeric_limits<std::size_t>::max();
-  const auto goes_on = [&left] { return left > 0 && left-- > 0; };
+  const std::size_t limit = crash ? crash->effects - 1 : std::numeric_limits<std::size_t>::max();  // after the persist
+  auto goes_on = [limit, done = std::size_t{0}]() mutable { return done++ < limit; };
   if (effects.persist) persist(host);
   if (effects.keys) {
     if (effects.keys->book) host.key_book = *effects.keys->book;

@@ -204,7 +204,6 @@ class World : private Surroundings {
     Time reached_since{0};
     Time reached_before{0};  // when the time of being within reach before this one ended
   };
-  void append(Seen seen);
   struct Happening {
     Time at{0};
     std::uint64_t order = 0;
@@ -239,9 +238,9 @@ class World : private Surroundings {
   void arm(Host& host);
   void carry_out(Host& host, Effects effects);
   void persist(Host& host);
+  // Where a step ends: while it persists, or after so many effects (the persist, the sends, the requests to its server).
   struct CrashPoint {
-    bool torn =
-        false;  // while it persists; otherwise after so many effects: the persist, the sends, the requests to its server
+    bool torn = false;
     std::size_t effects = 0;
   };
   std::optional<CrashPoint> crash_point(Host& host, const Effects& effects);
@@ -275,6 +274,7 @@ class World : private Surroundings {
   void arrive(Host& to, const Sent& sent, bool again);
   Duration clogged(const Host& from, const Host& to) const;
   void record(Host& host, const Effects& effects);
+  void append(Seen seen);
 
   void repeat(Duration period, const std::uint64_t& current, std::uint64_t token, std::function<void()> what);
 

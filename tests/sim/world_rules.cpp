@@ -62,7 +62,7 @@ void World::note_leavers(const Config& config) {
   }
 }
 
-// Or what it knows may be out of date, and without a quorum a server stays as it is ([failure] on_quorum_loss = "keep").
+// Whoever does not knows only an old word, perhaps, and its server stays as it is ([failure] on_quorum_loss = "keep").
 bool World::reaches_quorum(const Host& host) const {
   const std::vector<NodeId> all = voters(*checker_.newest());
   const auto reached = std::count_if(all.begin(), all.end(), [&](const NodeId& id) {
