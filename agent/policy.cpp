@@ -90,13 +90,23 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
   }
 }
 
+// Its server is up and its agent answers; nothing is known that speaks against it, but its start may not be checked yet.
+bool well(const View& view, const NodeId& node) {
+  const PeerView* p = peer(view, node);
+  if (p == nullptr || p->record == nullptr) return false;
+  if (node != view.self && (p->liveness != Liveness::alive || p->ping_unanswered)) return false;
+  const NodeRecord& record = *p->record;
+  return record.health == MysqlHealth::up && record.unsafe.empty() && record.phase != Phase::refused &&
+         record.phase != Phase::copying;
+}
+
 // Who can go on alone where nobody of the ring is left.
-std::optional<NodeId> saviour_of(const View& view, const Config& next) {
+std::optional<NodeId> saviour_of(const View& view, const Config& next, bool (*fit)(const View&, const NodeId&)) {
   std::vector<NodeId> candidates;
   for (const Member& member : next.members) {
     // One that waits for a copy has nothing, or what nobody should have.
     const bool may = member.role != Role::leaf && member.role != Role::witness && !is_copied_onto(member);
-    if (may && usable(view, member.id)) candidates.push_back(member.id);
+    if (may && fit(view, member.id)) candidates.push_back(member.id);
   }
   return most_advanced(view, candidates);
 }
@@ -104,7 +114,7 @@ std::optional<NodeId> saviour_of(const View& view, const Config& next) {
 // The ring is never decided empty.
 void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
   if (!ring(next).empty()) return;
-  if (const auto saviour = saviour_of(view, next)) {
+  if (const auto saviour = saviour_of(view, next, usable)) {
     items.push_back({*saviour, Evidence::not_empty});
     put_in(next, *saviour);
     return;
@@ -422,12 +432,7 @@ std::vector<NodeId> healthy_agents(const View& view) {
 }
 
 bool usable(const View& view, const NodeId& node) {
-  const PeerView* p = peer(view, node);
-  if (p == nullptr || p->record == nullptr) return false;
-  if (node != view.self && (p->liveness != Liveness::alive || p->ping_unanswered)) return false;
-  const NodeRecord& record = *p->record;
-  return record.health == MysqlHealth::up && record.unsafe.empty() && record.phase != Phase::refused &&
-         record.phase != Phase::checking && record.phase != Phase::copying;
+  return well(view, node) && peer(view, node)->record->phase != Phase::checking;
 }
 
 std::int64_t stranded_count(const View& view, const NodeId& node) {
@@ -529,15 +534,22 @@ std::optional<Config> forced_config(const View& view, const std::vector<NodeId>&
     names += (names.empty() ? "" : ", ") + member.name;
   }
   assign_votes(next, survivors);
+  std::string alone;
   if (ring(next).empty()) {
-    const auto saviour = saviour_of(view, next);
+    auto saviour = saviour_of(view, next, usable);
+    // Only a majority checks a start of mysqld. Whose start has not been checked yet goes on read_only, and is checked by the
+    // survivors as soon as they are the majority.
+    if (!saviour) saviour = saviour_of(view, next, well);
     if (!saviour) return std::nullopt;
-    next.find(*saviour)->in = true;
+    put_in(next, *saviour);
+    alone = "; " + name_of(next, *saviour) + " is in, as nobody else is left";
+    if (!usable(view, *saviour))
+      alone += ", and its last start is checked by the survivors only: what the lost alone had of it nobody can know";
   }
   call_off_absences(next);
   settle_writer(view, next);
   next.proposer = name_of(*view.config, view.self);
-  next.reason = next.proposer + " forced the quorum" + (names.empty() ? "" : " without " + names);
+  next.reason = next.proposer + " forced the quorum" + (names.empty() ? "" : " without " + names) + alone;
   next.evidence_class = to_string(Evidence::forced);
   return next;
 }

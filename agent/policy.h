@@ -95,8 +95,9 @@ std::optional<NodeId> must_concur(const View& view, const Wish& wish);
 // canvass (a node that was cut off a moment ago may have heard of nobody else yet).
 void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wish& wish);
 
-// The config that all `survivors` are to agree on when the majority is lost for good (protocol.md section 6). Nothing: none of
-// them has a server that could go on.
+// The config that all `survivors` are to agree on when the majority is lost for good (protocol.md section 6). If none of them is
+// in the ring, one goes on: one whose start was checked before if there is one, else one whose start the survivors check as soon
+// as they are the majority. Nothing: none of them has a server that could go on.
 std::optional<Config> forced_config(const View& view, const std::vector<NodeId>& lost,
                                     const std::vector<NodeId>& survivors);
 

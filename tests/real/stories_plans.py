@@ -130,6 +130,30 @@ def a_lost_majority_is_forced(ring):
 
 
 @story()
+def a_majority_is_lost_while_the_survivors_are_out(ring):
+    """The two that are left were out, and their servers started anew without a majority to check them: forced, they check each other."""
+    ring.up(settings=("failure.settle=200ms",))
+    ring.load()
+    for n in (3, 4):
+        ring.node(n).kill("mysqld")
+    ring.without(3, 4)
+    for n in (1, 2):
+        ring.node(n).kill("agent")
+        ring.node(n).kill("mysqld")
+    ring.await_problem(3, "no quorum", code="no_quorum")
+    for n in (3, 4):
+        ring.node(n).start("mysqld")
+    out = obeyed(ring.node(4), "force-quorum", "--lost", "db1", "db2", "--yes-i-verified-they-are-down")
+    expect("generation 1" in out and "as nobody else is left" in out, out)
+    ring.without(1, 2)
+    for n in (1, 2):
+        ring.node(n).start("mysqld")
+        ring.node(n).start("agent")
+    ring.whole()
+    ring.audit()
+
+
+@story()
 def a_stuck_node_is_bypassed(ring):
     """on_stuck = "bypass": the ring goes around a node whose applier stands on an error, and takes it back when it is mended."""
     ring.up(settings=("failure.settle=200ms", "failure.on_stuck=bypass", "failure.link_grace=1s"))
