@@ -158,6 +158,7 @@ class ModelServer {
   void apply_soon();
   void apply();
   void append(const Transaction& transaction);
+  std::string gtid(std::uint32_t origin, std::uint64_t number) const;
   std::string text(const Positions& positions) const;
   Positions asked() const;
 
