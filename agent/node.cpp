@@ -68,6 +68,7 @@ Node::Impl::Impl(NodeSettings s, const DurableState& state, std::uint64_t seed, 
   if (chain.head() != nullptr) {
     Effects ignored;
     fx_ = &ignored;  // nobody asked yet: the head is old news
+    keep_decided_role();
     on_adopted(*chain.head());
     ignored = {};
     fx_ = nullptr;
@@ -75,8 +76,19 @@ Node::Impl::Impl(NodeSettings s, const DurableState& state, std::uint64_t seed, 
   }
 }
 
+// What a member is was decided when it joined: a config that says otherwise must not leave a server unwatched.
+void Node::Impl::keep_decided_role() {
+  const Member* me = own_member();
+  if (me == nullptr || me->role == settings.role) return;
+  role_note_ = std::string("[ring] role = \"") + to_string(settings.role) + "\" changes nothing: " + me->name +
+               " joined this ring as " + to_string(me->role) + "; to change that, `ringagent leave`, then join with " +
+               "the other role and an empty state directory";
+  settings.role = me->role;
+}
+
 void Node::Impl::reload(NodeSettings changed) {
   settings = std::move(changed);
+  keep_decided_role();
   swim_.set_silence(settings.silence);
   server_.set_hung_after(settings.hung_after);
 }
@@ -87,6 +99,7 @@ Effects Node::Impl::step(Event event, Time now) {
   now_ = std::max(now_, now);
   const bool unformed = chain.head() == nullptr;
   by_name_ = unformed;
+  if (!role_note_.empty()) log(LogLevel::warning, std::exchange(role_note_, {}));
   fx.quiet = changes_nothing(event);
   std::visit([this](const auto& e) { handle(e); }, event);
   const std::size_t answers = fx.send.size();  // to a packet that may have been bound to the name only
@@ -298,6 +311,7 @@ void Node::Impl::on_adopted(const Config& config) {
   if (!copying && !chain.marker("copying").empty()) copy_ended();
   if (copying && chain.marker("copying").empty()) set_marker("copying", "1");
   if (me != nullptr) set_marker("closed_for_good", "");
+  if (me != nullptr) settings.role = me->role;
   if (config.evidence_class == to_string(Evidence::link)) rerouted_at_ = now_;
   if (paused_ != config.paused) {
     paused_ = config.paused;

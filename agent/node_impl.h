@@ -79,6 +79,7 @@ class Node::Impl {
   void log(LogLevel level, std::string text);
   const NodeId& self() const { return chain.state().self; }
   const Member* own_member() const { return chain.head() ? chain.head()->find(self()) : nullptr; }
+  void keep_decided_role();
 
   // ---- node_join.cpp
   Candidate own_candidate() const;
@@ -346,7 +347,8 @@ class Node::Impl {
   Time poll_due_{0};
   Time hurry_until_{0};
   std::uint64_t starts_noted_ = 0;
-  bool adopted_ = false;  // this start of mysqld was found running in a ring
+  std::string role_note_;  // to be logged with the next step
+  bool adopted_ = false;   // this start of mysqld was found running in a ring
   bool start_checked_ = false;
   std::optional<Time> read_only_since_;      // as this agent has seen it
   std::optional<std::string> drain_target_;  // what the next one (a leaver: all) must have before it goes

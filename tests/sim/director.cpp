@@ -112,12 +112,13 @@ void direct_data(World& world, const Words& words) {
     server.set_variable(words.at(2), words.at(3));
 }
 
-// "reload db1 one": [ring] writers in its config, which is read again. "reload db1 hung_after 6s", "... silence 5s".
+// "reload db1 one": [ring] writers in its config, which is read again. "reload db1 hung_after 6s", "... silence 5s", "... role leaf".
 void direct_reload(World& world, const Words& words) {
   const std::string& host = host_at(world, words, 1);
   const std::string& key = words.at(2);
   if (key == "hung_after") return world.reload(host, [&](NodeSettings& s) { s.hung_after = duration(words.at(3)); });
   if (key == "silence") return world.reload(host, [&](NodeSettings& s) { s.silence = duration(words.at(3)); });
+  if (key == "role") return world.reload(host, [&](NodeSettings& s) { s.role = *parse_role(words.at(3)); });
   world.set_writers(host, key == "one");
 }
 

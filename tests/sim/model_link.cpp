@@ -67,8 +67,8 @@ std::string ModelServer::refusal(const ModelServer& source) const {
   if (mariadb()) {
     for (const auto& [origin, number] : slave_pos_) {
       if (number == 0 || source.executed_.count(origin) > 0) continue;
-      return "Got fatal error 1236 from master: connecting slave requested to start from GTID " +
-             gtid(origin, number) + ", which is not in the master's binlog";
+      return "Got fatal error 1236 from master: connecting slave requested to start from GTID " + gtid(origin, number) +
+             ", which is not in the master's binlog";
     }
     return {};
   }

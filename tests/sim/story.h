@@ -35,7 +35,7 @@
 //   tend X                         a person at that host goes on with what its status asks for: join, reseed, copied
 //   command X key-install|key-use B   command X key-remove A [force]    gossip keys are called by a letter; all begin with A
 //   keyfile X A B                  what its key_file holds from its agent's next start on
-//   reload X one|all               [ring] writers in its config, read again; reload X hung_after 6s, reload X silence 5s
+//   reload X one|all               [ring] writers in its config, read again; reload X hung_after 6s, silence 5s, role leaf
 //   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
 // And what must be seen. `within` counts from the last thing that happened:
 //   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4] [generation 1]
