@@ -69,7 +69,6 @@ struct Settings {
   struct Ring {
     std::vector<std::string> initial;
     Role role = Role::ring;
-    bool heartbeat_table = false;
     bool one_writer = false;  // writers
   } ring;
 

@@ -79,8 +79,7 @@ const std::vector<SettingsKey>& settings_keys() {
       {"ring", "role", "\"ring\"", true,
        "ring: a link of the ring. leaf: only follows it. spare: takes part when it is needed. witness: votes, has no "
        "server."},
-      {"ring", "heartbeat_table", "false", true,
-       "true: writes one row a second to ringagent.heartbeat (finds stalled disks). false: never writes to your data."},
+      {"ring", "heartbeat_table", "false", true, "true is not in this version yet. false: never writes to your data."},
       {"ring", "writers", "\"all\"", true,
        "all | one: on how many nodes applications may write. one: the ring elects one writer, the others are "
        "read_only;\n"

@@ -190,7 +190,10 @@ class Rules {
       initial.wrong("a ring has at most " + std::to_string(kMembersMax) + " members");
     read_choice<Role>(key("ring", "role"), s_.ring.role,
                       {{"ring", Role::ring}, {"leaf", Role::leaf}, {"spare", Role::spare}, {"witness", Role::witness}});
-    read_flag(key("ring", "heartbeat_table"), s_.ring.heartbeat_table);
+    const SettingKey heartbeat_table = key("ring", "heartbeat_table");
+    bool asked = false;
+    read_flag(heartbeat_table, asked);
+    if (asked) refuse_later(heartbeat_table, "true", "use false");
     read_choice<bool>(key("ring", "writers"), s_.ring.one_writer, {{"all", false}, {"one", true}});
   }
 

@@ -105,11 +105,11 @@ std::string shown(const Settings& s) {
       << s.replication.connect_retry.count() << "|ring";
   for (const auto& name : s.ring.initial) out << ' ' << name;
   const auto& f = s.failure;
-  out << '|' << to_string(s.ring.role) << '|' << s.ring.heartbeat_table << "|failure " << f.silence.count() << '|'
-      << f.hung_after.count() << '|' << f.grace.count() << '|' << f.link_grace.count() << '|' << f.bypass_stuck << '|'
-      << f.max_lag.count() << '|' << f.settle.count() << '|' << f.read_only_without_quorum << '|' << f.replay_stranded
-      << '|' << f.replay_max_age.count() << "|rest " << address(s.http) << '|' << s.ring_changed << '|' << s.state_file
-      << '|' << int(s.log_level) << '|' << s.log_json;
+  out << '|' << to_string(s.ring.role) << "|failure " << f.silence.count() << '|' << f.hung_after.count() << '|'
+      << f.grace.count() << '|' << f.link_grace.count() << '|' << f.bypass_stuck << '|' << f.max_lag.count() << '|'
+      << f.settle.count() << '|' << f.read_only_without_quorum << '|' << f.replay_stranded << '|'
+      << f.replay_max_age.count() << "|rest " << address(s.http) << '|' << s.ring_changed << '|' << s.state_file << '|'
+      << int(s.log_level) << '|' << s.log_json;
   return out.str();
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("settings: every key reaches its place") {
       "replication.connect_retry = \"2s\"",
       "ring.initial = [\"db2\", \"db1\"]",
       "ring.role = \"spare\"",
-      "ring.heartbeat_table = true",
+      "ring.heartbeat_table = false",
       "ring.writers = \"all\"",
       "failure.silence = \"1s\"",
       "failure.hung_after = \"1500ms\"",
@@ -188,7 +188,7 @@ TEST_CASE("settings: every key reaches its place") {
         "shop|db2|/s|/a.sock|gossip 10.0.0.2:1000|db2.example:1001|10.0.0.1:1000|[fd00::3]:1000||1|mysql "
         "|[::1]:3307|a|secret of /mine|"
         "db2.example:3308|2|/ca1|replication r|secret of /theirs|gtid|2|/ca2|100000|2000000|ring db2 "
-        "db1|spare|1|failure 1000000|1500000|"
+        "db1|spare|failure 1000000|1500000|"
         "60000000|2000000|1|3600000000|0|1|0|86400000000|rest -|/hook||2|1");
 }
 
@@ -315,6 +315,7 @@ TEST_CASE("settings: names, addresses and words") {
 TEST_CASE("settings: what a later version will have is refused, not ignored") {
   CHECK(has(fault({"replication.mode = \"position\""}), "[replication] mode: \"position\" is not in this version yet"));
   CHECK(has(fault({"replication.semi_sync = true"}), "[replication] semi_sync: true is not in this version yet"));
+  CHECK(has(fault({"ring.heartbeat_table = true"}), "[ring] heartbeat_table: true is not in this version yet"));
 }
 
 TEST_CASE("settings: one writer") {
