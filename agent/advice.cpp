@@ -63,8 +63,8 @@ constexpr Entry kEntries[] = {
     {"needs_reseed",
      {"this server cannot be followed or follow without losing or doubling transactions, so it stays out untouched",
       "keep its data until you know what is only there; then, on that node, `ringagent reseed` copies a healthy "
-      "node's. If none is left, since the quorum was forced: `ringagent remove` the lost ones, then restart this "
-      "server"}},
+      "node's. Where only hosts that are lost for good have what it lacks: `ringagent remove` them, then restart this "
+      "server: it keeps what it has"}},
     {"no_quorum",
      {"replication goes on as it is, but a node that dies now is not taken out and none comes back",
       "bring back the agents that are named, or the network to them; those of hosts that are lost for good: `ringagent "

@@ -341,9 +341,13 @@ void Node::Impl::on_adopted(const Config& config) {
   entry.why = config.evidence_class;
   entry.who = config.proposer;
   fx_->history.push_back(std::move(entry));
+  log(LogLevel::info, "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring: " + ring_text(config));
+}
+
+std::string Node::Impl::ring_text(const Config& config) {
   std::string names;
   for (const NodeId& id : ring(config)) names += (names.empty() ? "" : " -> ") + config.find(id)->name;
-  log(LogLevel::info, "epoch " + std::to_string(config.epoch) + ": " + config.reason + "; ring: " + names);
+  return names;
 }
 
 bool Node::Impl::agent_lives(const NodeId& member) const {

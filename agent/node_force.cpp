@@ -10,6 +10,7 @@ namespace {
 constexpr Duration kLostFor = 10s;  // a member that is to be declared lost must not answer for so long
 constexpr Duration kForcingLimit = 25s;
 constexpr Duration kForcingAsk = 500ms;
+constexpr const char* kNobodyGoesOn = "no survivor has a server that is up";
 
 }  // namespace
 
@@ -22,6 +23,15 @@ bool Node::Impl::other_side_answers() const {
            !swim_.unanswered_since(member.id, now_) && record->head.generation == head.generation &&
            !chain.holds(record->head.hash);
   });
+}
+
+// What stands on a server that its agent has not seen yet, nobody knows: another one that has lost its tail might write the same
+// numbers again.
+bool Node::Impl::has_seen_its_server(const Member& member) const {
+  if (member.role == Role::witness || is_copied_onto(member)) return true;
+  if (member.id == self()) return server_.state().has_value();
+  const NodeRecord* record = facts_.find(member.id);
+  return record != nullptr && record->server_id != 0;
 }
 
 void Node::Impl::start_forcing(const Command& command) {
@@ -43,8 +53,6 @@ void Node::Impl::start_forcing(const Command& command) {
   if (forcing_) return refuse("a forced quorum is under way already");
   if (quorum_ && !chain.promised_forced()) return refuse("there is a quorum: nothing needs to be forced");
   if (own_member() == nullptr) return refuse(settings.name + " is no member of the ring any more");
-  if (argument(command, "yes").empty())
-    return refuse("say --yes-i-verified-they-are-down once you have: nobody else can know");
   Forcing f;
   f.command = command;
   for (const std::string& name : arguments(command, "lost")) {
@@ -59,6 +67,17 @@ void Node::Impl::start_forcing(const Command& command) {
     const Liveness liveness = member.id == self() ? Liveness::alive : swim_.liveness(member.id);
     if (liveness == Liveness::dead || liveness == Liveness::left)
       return refuse(member.name + " does not answer either: every lost member must be named");
+    if (!has_seen_its_server(member)) {
+      return refuse("the agent of " + member.name +
+                    " has not seen its server since it started, so nobody can say what " +
+                    "stands there: start that server, or stop that agent and name " + member.name + ", too");
+    }
+  }
+  if (argument(command, "yes").empty()) {
+    const auto next = forced_config(view(), f.lost, f.survivors);
+    return refuse(next ? "say --yes-i-verified-they-are-down once you have: nobody else can know. It would be: " +
+                             next->reason + "; ring: " + ring_text(*next)
+                       : kNobodyGoesOn);
   }
   f.nonce = ++nonce_;
   f.epoch = head.epoch;
@@ -128,7 +147,7 @@ void Node::Impl::run_forcing() {
                            (missing.empty() ? "some" : missing));
   if (!missing.empty()) return;
   auto next = forced_config(view(), f.lost, f.survivors);
-  if (!next) return over(false, "no survivor has a server that could go on");
+  if (!next) return over(false, kNobodyGoesOn);
   f.proposed = true;
   ChainOut out = chain_out();
   chain.propose_forced(std::move(*next), f.survivors, now_, out);

@@ -75,6 +75,7 @@ class Node::Impl {
   void finish_sends();
   Address address_of(const NodeId& id) const;
   std::string name_of(const NodeId& id) const;
+  static std::string ring_text(const Config& config);  // "db1 -> db2"
   void send(const NodeId& to, Body body);
   void log(LogLevel level, std::string text);
   const NodeId& self() const { return chain.state().self; }
@@ -116,6 +117,7 @@ class Node::Impl {
 
   // ---- node_force.cpp
   bool other_side_answers() const;
+  bool has_seen_its_server(const Member& member) const;
   void start_forcing(const Command& command);
   void run_forcing();
   CanvassAnswer watch_lost(const Canvass& canvass);
@@ -158,6 +160,7 @@ class Node::Impl {
   void note_start();
   void lifted_read_only();
   bool heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked);
+  std::vector<const NodeRecord*> those_who_return() const;
   void check_start();
 
   // ---- node_ways.cpp
@@ -357,6 +360,7 @@ class Node::Impl {
   std::optional<Time> starved_since_;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
   std::optional<Time> check_since_;  // all members have been asked what they have since
+  std::string check_waits_for_;      // whom nothing is known of
   Time ask_again_{0};
   std::set<NodeId> asked_by_;  // they want this node's record with a position looked up after asked_at_
   Time asked_at_{0};

@@ -141,6 +141,10 @@ NodeRecord Node::Impl::own_record() const {
       r.blocked = copy_waits_for_.empty() ? "" : "its data is not replaced yet: " + copy_waits_for_;
     else if (phase_ != Phase::refused && phase_ != Phase::checking && !start_checked_)
       r.blocked.clear();
+    if (!check_waits_for_.empty()) {
+      r.blocked = "its last start cannot be checked, since nothing is known of what " + check_waits_for_ +
+                  " has: start that server, or stop its agent and `ringagent remove` it";
+    }
     if (r.blocked.empty()) r.blocked = writer_waits_;
     r.closed_epoch = closed_epoch_;
     r.foreign = foreign_;

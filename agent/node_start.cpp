@@ -46,6 +46,7 @@ void Node::Impl::note_start() {
   drain_target_.reset();
   accusers_.clear();
   check_since_.reset();
+  check_waits_for_.clear();
   lint_due_ = now_;  // what was found of the last start says nothing of this one
   if (known) return;
   set_marker("start", start_name());
@@ -74,6 +75,7 @@ void Node::Impl::lifted_read_only() {
 bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked) {
   if (!check_since_) check_since_ = now_, ask_again_ = now_;
   std::size_t voters_known = 0;
+  std::string unknown;
   bool all_answered = true;
   bool looking = false;
   for (const Member& member : chain.head()->members) {
@@ -83,6 +85,9 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     if (member.vote && (mine || known)) ++voters_known;
     // Whose data has been made anew asks nobody whose data is to be: before it was, that counted no more (against_copying).
     const bool counts_no_more = is_copied_onto(member) && own_member()->out_class == kCopied;
+    const bool shown = !mine && seen_[member.id].looked && seen_[member.id].looked_at >= *check_since_;
+    if (!mine && !known && !shown && !is_copied_onto(member) && member.out_class != kLost)
+      unknown += (unknown.empty() ? "" : ", ") + member.name;
     if (record != nullptr && !counts_no_more) others.push_back(record);
     if (mine || member.role == Role::witness || counts_no_more) continue;
     const Liveness life = swim_.liveness(member.id);
@@ -108,19 +113,38 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     if (now_ >= ask_again_) send(member.id, AskRecord{});
   }
   if (now_ >= ask_again_) ask_again_ = now_ + kAskAgain;
-  if (looking || voters_known < majority(*chain.head())) return false;
-  return all_answered || now_ - *check_since_ >= settings.silence;
+  // After a forced quorum one vote may be the majority: all who are not lost count then.
+  const bool all_count = chain.head()->evidence_class == to_string(Evidence::forced);
+  const bool enough = voters_known >= majority(*chain.head()) && (!all_count || unknown.empty());
+  const bool waited = now_ - *check_since_ >= settings.silence;
+  check_waits_for_ = !enough && waited ? unknown : "";
+  return !looking && enough && (all_answered || waited);
 }
 
-// Has this start of mysqld lost transactions of its own that others hold (hazard H5)?
+// Those who are out and answer: they may come back with more of this server than it has itself.
+std::vector<const NodeRecord*> Node::Impl::those_who_return() const {
+  std::vector<const NodeRecord*> out;
+  for (const Member& member : chain.head()->members) {
+    if (member.in || member.id == self() || is_copied_onto(member) || !agent_lives(member.id)) continue;
+    if (const NodeRecord* record = facts_.last_position(member.id)) out.push_back(record);
+  }
+  return out;
+}
+
+// Has this start of mysqld lost transactions of its own that others hold (hazard H5)? Asked before it takes part, and again
+// while anybody is out: what was lost with a member is seen when that one comes back.
 void Node::Impl::check_start() {
   const Member* me = own_member();
   if (me == nullptr || !server_.up() || !unsafe_.empty() || me->role == Role::witness || is_copied_onto(*me)) return;
-  if (start_checked_ && (me->in || now_ < recheck_due_)) return;
+  if (start_checked_ && now_ < recheck_due_) return;
   if (!chain.confirmed()) return;
   std::vector<const NodeRecord*> others;
   std::deque<NodeRecord> looked;
-  if (!heard_afresh(others, looked)) return;
+  if (start_checked_ && me->in) {
+    others = those_who_return();
+  } else if (!heard_afresh(others, looked)) {
+    return;
+  }
   const ServerState& state = *server_.state();
   // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
   // writes may already hide the hole, and may already be known to others: then only the present position is fair, as it
@@ -141,6 +165,7 @@ void Node::Impl::check_start() {
   accusers_.clear();
   recheck_due_ = now_ + kRecheck;
   check_since_.reset();
+  check_waits_for_.clear();
   if (lost == 0) {
     if (!start_checked_) set_marker("checked", std::to_string(state.started_unix_s));
     start_checked_ = true;

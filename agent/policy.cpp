@@ -90,14 +90,18 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
   }
 }
 
-// Its server is up and its agent answers; nothing is known that speaks against it, but its start may not be checked yet.
-bool well(const View& view, const NodeId& node) {
+// Its server is up and its agent answers.
+bool runs(const View& view, const NodeId& node) {
   const PeerView* p = peer(view, node);
   if (p == nullptr || p->record == nullptr) return false;
   if (node != view.self && (p->liveness != Liveness::alive || p->ping_unanswered)) return false;
-  const NodeRecord& record = *p->record;
-  return record.health == MysqlHealth::up && record.unsafe.empty() && record.phase != Phase::refused &&
-         record.phase != Phase::copying;
+  return p->record->health == MysqlHealth::up && p->record->phase != Phase::copying;
+}
+
+// ... and nothing is known that speaks against it, but its start may not be checked yet.
+bool well(const View& view, const NodeId& node) {
+  return runs(view, node) && peer(view, node)->record->unsafe.empty() &&
+         peer(view, node)->record->phase != Phase::refused;
 }
 
 // Who can go on alone where nobody of the ring is left.
@@ -536,14 +540,20 @@ std::optional<Config> forced_config(const View& view, const std::vector<NodeId>&
   assign_votes(next, survivors);
   std::string alone;
   if (ring(next).empty()) {
-    auto saviour = saviour_of(view, next, usable);
     // Only a majority checks a start of mysqld. Whose start has not been checked yet goes on read_only, and is checked by the
-    // survivors as soon as they are the majority.
+    // survivors as soon as they are the majority. Who is known to have lost something stays read_only until a person ends that.
+    auto saviour = saviour_of(view, next, usable);
     if (!saviour) saviour = saviour_of(view, next, well);
+    if (!saviour) saviour = saviour_of(view, next, runs);
     if (!saviour) return std::nullopt;
+    const bool copied = next.find(*saviour)->out_class == kCopied;
     put_in(next, *saviour);
+    if (copied) next.find(*saviour)->out_class = kCopied;  // its check counts on it
     alone = "; " + name_of(next, *saviour) + " is in, as nobody else is left";
-    if (!usable(view, *saviour))
+    const NodeRecord& record = *peer(view, *saviour)->record;
+    if (!record.unsafe.empty())
+      alone += ", and stays read_only: " + record.unsafe;
+    else if (!usable(view, *saviour))
       alone += ", and its last start is checked by the survivors only: what the lost alone had of it nobody can know";
   }
   call_off_absences(next);

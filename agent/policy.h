@@ -97,7 +97,7 @@ void assign_wish_votes(const View& view, const std::vector<NodeId>& answered, Wi
 
 // The config that all `survivors` are to agree on when the majority is lost for good (protocol.md section 6). If none of them is
 // in the ring, one goes on: one whose start was checked before if there is one, else one whose start the survivors check as soon
-// as they are the majority. Nothing: none of them has a server that could go on.
+// as they are the majority, else one that stays read_only. Nothing: none of them has a server that is up.
 std::optional<Config> forced_config(const View& view, const std::vector<NodeId>& lost,
                                     const std::vector<NodeId>& survivors);
 
