@@ -11,6 +11,15 @@ namespace {
 constexpr Duration kRecheck = 1s;
 constexpr Duration kAskAgain = 100ms;
 
+// Its settings do not have it write every commit to the disk.
+bool may_lose_its_tail(const ServerState& state) {
+  const auto is_one = [&](const char* name) {
+    const std::string* value = state.variable(name);
+    return value != nullptr && *value == "1";
+  };
+  return !is_one("sync_binlog") || !is_one("innodb_flush_log_at_trx_commit");
+}
+
 }  // namespace
 
 bool Node::Impl::same_start(const std::string& marker) const {
@@ -71,7 +80,8 @@ void Node::Impl::lifted_read_only() {
 
 // What the others have, asked for after this start was seen: what they have of this server can have come since their last
 // word. Where an agent does not answer, its server is looked at (`looked` keeps what that shows): it may live, and have got
-// more since. True once all have answered, or `silence` has passed, no look is under way and a majority of the voters is known.
+// more since. True once all have answered, or `silence` has passed, no look is under way and enough is known: of a majority of
+// the voters, or of everybody.
 bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque<NodeRecord>& looked) {
   if (!check_since_) check_since_ = now_, ask_again_ = now_;
   std::size_t voters_known = 0;
@@ -113,9 +123,11 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     if (now_ >= ask_again_) send(member.id, AskRecord{});
   }
   if (now_ >= ask_again_) ask_again_ = now_ + kAskAgain;
-  // After a forced quorum one vote may be the majority: all who are not lost count then.
-  const bool all_count = chain.head()->evidence_class == to_string(Evidence::forced);
-  const bool enough = voters_known >= majority(*chain.head()) && (!all_count || unknown.empty());
+  // A majority knows what the others said last, unless all agents have started anew, as after a power failure: a server that
+  // may have lost its tail in it needs to know of everybody. After a forced quorum one vote may be the majority.
+  const bool forced = chain.head()->evidence_class == to_string(Evidence::forced);
+  const bool everybody = !start_checked_ && (forced || may_lose_its_tail(*server_.state()));
+  const bool enough = voters_known >= majority(*chain.head()) && (!everybody || unknown.empty());
   const bool waited = now_ - *check_since_ >= settings.silence;
   check_waits_for_ = !enough && waited ? unknown : "";
   return !looking && enough && (all_answered || waited);

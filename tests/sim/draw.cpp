@@ -117,6 +117,7 @@ void Draw::end_story() {
   }
   std::stable_sort(acts_.begin(), acts_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   if (!damaged_.empty()) {  // somebody may have started it meanwhile
+    if (seed_ % 2 == 0) acts_.insert(acts_.begin(), {0, "variable " + damaged_ + " sync_binlog 0"});
     acts_.emplace_back(last, "kill mysqld " + damaged_);
     acts_.emplace_back(last, "lose tail " + damaged_ + " " + std::to_string(1 + below(8)));
   }

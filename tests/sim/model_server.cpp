@@ -295,6 +295,10 @@ void ModelServer::lock(bool on) {
   apply_soon();
 }
 
+bool ModelServer::syncs_commits() const {
+  return variables_.at("sync_binlog") == "1" && variables_.at("innodb_flush_log_at_trx_commit") == "1";
+}
+
 void ModelServer::set_variable(const std::string& name, const std::string& value) {
   variables_[name] = value;
 }

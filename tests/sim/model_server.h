@@ -106,6 +106,7 @@ class ModelServer {
   void lock(bool on);   // LOCK TABLES in a session of its own: the applier, writes, STOP and read_only wait for it
   void set_clock(Duration by) { clock_ += by; }  // the machine's clock is set; forward, or back
   void set_variable(const std::string& name, const std::string& value);
+  bool syncs_commits() const;  // as its settings say; a disk may lie
 
   // ---- for checks
   const std::vector<Transaction>& binlog() const { return binlog_; }
