@@ -152,7 +152,8 @@ void Node::Impl::check_start() {
   if (!chain.confirmed()) return;
   std::vector<const NodeRecord*> others;
   std::deque<NodeRecord> looked;
-  if (start_checked_ && me->in) {
+  const bool takes_part = start_checked_ && me->in;
+  if (takes_part) {
     others = those_who_return();
   } else if (!heard_afresh(others, looked)) {
     return;
@@ -160,8 +161,8 @@ void Node::Impl::check_start() {
   const ServerState& state = *server_.state();
   // read_only since the start: nothing can have been added, so the position at the start is what counts. Otherwise new
   // writes may already hide the hole, and may already be known to others: then only the present position is fair, as it
-  // was seen after the others' word had come.
-  const bool exact = sealed_since_start_ && state.read_only && !state.at_start.empty();
+  // was seen after the others' word had come. So for who takes part: read_only or not, a person may have written there.
+  const bool exact = !takes_part && sealed_since_start_ && state.read_only && !state.at_start.empty();
   std::int64_t lost = own_lost(own_record(), exact ? state.at_start : state.executed, others);
   if (lost != 0 && !exact) {
     if (accusers_.empty()) {
