@@ -10,6 +10,9 @@ namespace {
 
 constexpr Duration kRecheck = 1s;
 constexpr Duration kAskAgain = 100ms;
+// MySQL sends a transaction to its replicas before it counts it as executed itself (binary log group commit: flush and sync come
+// before commit): a server that is written to may lack for a moment what others have.
+constexpr Duration kCommitting = 1s;
 
 // Its settings do not have it write every commit to the disk.
 bool may_lose_its_tail(const ServerState& state) {
@@ -170,7 +173,8 @@ void Node::Impl::check_start() {
       accused_at_ = now_;
       poll_due_ = now_;
     }
-    if (server_.state_at() <= accused_at_) return;
+    const bool commits = !state.read_only && state.version.flavor == Flavor::mysql;
+    if (server_.state_at() <= accused_at_ + (commits ? kCommitting : Duration{0})) return;
     others.clear();
     for (const NodeRecord& record : accusers_) others.push_back(&record);
     lost = own_lost(own_record(), state.executed, others);

@@ -106,6 +106,8 @@ void direct_data(World& world, const Words& words) {
     server.lock(words[0] == "lock");
   else if (words[0] == "clock")
     server.set_clock(duration(words.at(2)));
+  else if (words[0] == "commits")
+    server.commit_for(duration(words.at(2)));
   else if (words[0] == "purge")
     server.purge();
   else
@@ -201,7 +203,7 @@ void direct(World& world, const Words& words) {
       {"release", direct_data},    {"purge", direct_data},       {"variable", direct_data}, {"operator", direct_person},
       {"command", direct_person},  {"keyfile", direct_key_file}, {"tend", direct_person},   {"decide", direct_data},
       {"reload", direct_reload},   {"upgrade", direct_process},  {"clog", direct_network},  {"replay", direct_network},
-      {"lock", direct_data},       {"unlock", direct_data},      {"clock", direct_data},
+      {"lock", direct_data},       {"unlock", direct_data},      {"clock", direct_data},    {"commits", direct_data},
   };
   world.note(Seen::Kind::fault, "", "---- " + join(words));
   const auto verb = verbs.find(words[0]);

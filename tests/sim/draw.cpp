@@ -226,6 +226,12 @@ void Draw::add_trouble() {
   }
   if (in(4)) restore_a_state(random);
   if (in(6) && formed_) acts_.emplace_back(some_time(), "purge " + somebody());
+  if (in(20) && mysql_) {
+    const std::string& name = somebody();
+    const double at = some_time();
+    acts_.emplace_back(at, "commits " + name + " " + span(seconds(0.8)));
+    acts_.emplace_back(at + seconds(20), "commits " + name + " 0ms");
+  }
 }
 
 // At the end half of the hosts, or more, are lost for long, and a person has the others go on without them.

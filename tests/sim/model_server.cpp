@@ -83,6 +83,7 @@ void ModelServer::drop_volatile() {
   io_ = IoState::stopped;
   sql_running_ = applying_ = stalled_ = locked_ = false;
   waiting_.clear();
+  committing_.clear();
   io_errno_ = sql_errno_ = 0;
   io_error_.clear();
   sql_error_.clear();
@@ -155,6 +156,16 @@ std::string ModelServer::text(const Positions& positions) const {
   return out;
 }
 
+Positions ModelServer::committed() const {
+  Positions out = executed_;
+  const auto late = std::count_if(committing_.begin(), committing_.end(), [&](Time at) { return at > world_.now(); });
+  if (late == 0) return out;
+  std::uint64_t& own = out[server_id_];
+  own -= std::min(own, static_cast<std::uint64_t>(late));
+  if (own == 0) out.erase(server_id_);
+  return out;
+}
+
 ServerState ModelServer::state() const {
   ServerState s;
   s.version =
@@ -171,7 +182,7 @@ ServerState ModelServer::state() const {
   s.started_unix_s = kUnixEpoch_s + started_at_ / 1s;
   s.read_only = read_only_;
   s.super_read_only = read_only_ && !mariadb();
-  s.executed = text(executed_);
+  s.executed = text(committed());
   s.purged = text(purged_);
   s.at_start = text(at_start_);
   s.slave_pos = text(slave_pos_);
@@ -213,6 +224,9 @@ bool ModelServer::write(std::uint64_t content) {
 
 void ModelServer::append(const Transaction& transaction) {
   binlog_.push_back(transaction);
+  while (!committing_.empty() && committing_.front() <= world_.now()) committing_.pop_front();
+  if (!mariadb() && transaction.origin == server_id_ && commit_takes_ > Duration{0})
+    committing_.push_back(world_.now() + commit_takes_);
   executed_[transaction.origin] = std::max(executed_[transaction.origin], transaction.number);
   if (transaction.content != 0) {
     if (contents_.count(transaction.content) > 0) {

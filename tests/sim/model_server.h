@@ -107,6 +107,8 @@ class ModelServer {
   void set_clock(Duration by) { clock_ += by; }  // the machine's clock is set; forward, or back
   void set_variable(const std::string& name, const std::string& value);
   bool syncs_commits() const;  // as its settings say; a disk may lie
+  // MySQL: how long its own transactions stand in its binlog, and go to replicas, before it counts them as executed.
+  void commit_for(Duration takes) { commit_takes_ = takes; }
 
   // ---- for checks
   const std::vector<Transaction>& binlog() const { return binlog_; }
@@ -160,6 +162,7 @@ class ModelServer {
   void apply();
   void append(const Transaction& transaction);
   std::string gtid(std::uint32_t origin, std::uint64_t number) const;
+  Positions committed() const;  // what it counts as executed
   std::string text(const Positions& positions) const;
   Positions asked() const;
 
@@ -172,6 +175,8 @@ class ModelServer {
   // On disk.
   std::vector<Transaction> binlog_;
   Positions executed_;
+  Duration commit_takes_{0};
+  std::deque<Time> committing_;  // when each of its newest own transactions will be committed
   Positions purged_;
   Positions slave_pos_;
   std::multiset<std::uint64_t> contents_;

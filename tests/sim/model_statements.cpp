@@ -87,8 +87,11 @@ std::optional<SqlError> ModelServer::run(const std::string& sql) {
   if (sql == "START SLAVE" || sql == "START REPLICA") return start_threads(true, true);
   if (sql == "START SLAVE IO_THREAD" || sql == "START REPLICA IO_THREAD") return start_threads(true, false);
   if (sql == "START SLAVE SQL_THREAD" || sql == "START REPLICA SQL_THREAD") return start_threads(false, true);
-  if (sql == "SET GLOBAL read_only = 1" || sql == "SET GLOBAL super_read_only = 1")
-    return read_only_ = true, std::nullopt;
+  if (sql == "SET GLOBAL read_only = 1" || sql == "SET GLOBAL super_read_only = 1") {
+    committing_.clear();  // it waits for them
+    read_only_ = true;
+    return std::nullopt;
+  }
   if (sql == "SET GLOBAL read_only = 0") return read_only_ = false, std::nullopt;
   if (const std::string position = "SET GLOBAL gtid_slave_pos = "; sql.starts_with(position))
     return set_position(sql.substr(position.size()));

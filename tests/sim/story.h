@@ -37,6 +37,7 @@
 //   keyfile X A B                  what its key_file holds from its agent's next start on
 //   reload X one|all               [ring] writers in its config, read again; reload X hung_after 6s, silence 5s, role leaf
 //   poison X    stall X    release X    lose tail X 4    purge X    variable X name value
+//   commits X 500ms                how long MySQL at X takes to commit what its replicas have got already
 // And what must be seen. `within` counts from the last thing that happened:
 //   expect within 100ms epoch 2 ring db1 db2 db4 [votes db1 db2 db4] [because mysqld_down] [by db4] [generation 1]
 //   expect within 100ms repoint db4 -> db2        its link has been pointed there and runs
