@@ -236,7 +236,8 @@ class CommandLine {
                       "force-quorum --lost db1 db2 --yes-i-verified-they-are-down",
                       [&w](Console c) { return force_quorum_command(w.agent, w.force, c); });
     force->add_option("--lost", w.force.lost, "every member that is lost");
-    force->add_flag("--yes-i-verified-they-are-down", w.force.yes, "their servers and agents are down and stay down");
+    force->add_flag("--yes-i-verified-they-are-down", w.force.yes,
+                    "their servers and agents are down and stay down; without it: what would be decided");
     force->add_flag("--yield", w.force.yield, "this side gives way, where two sides were forced");
   }
 
