@@ -99,8 +99,8 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     // Whose data has been made anew asks nobody whose data is to be: before it was, that counted no more (against_copying).
     const bool counts_no_more = is_copied_onto(member) && own_member()->out_class == kCopied;
     const bool shown = !mine && seen_[member.id].looked && seen_[member.id].looked_at >= *check_since_;
-    if (!mine && !known && !shown && !is_copied_onto(member) && member.out_class != kLost)
-      unknown += (unknown.empty() ? "" : ", ") + member.name;
+    const bool has_data = member.role != Role::witness && !is_copied_onto(member) && member.out_class != kLost;
+    if (!mine && has_data && !known && !shown) unknown += (unknown.empty() ? "" : ", ") + member.name;
     if (record != nullptr && !counts_no_more) others.push_back(record);
     if (mine || member.role == Role::witness || counts_no_more) continue;
     const Liveness life = swim_.liveness(member.id);
