@@ -108,18 +108,16 @@ def a_dead_node_is_removed(ring):
     ring.audit(everything=False, survivors=ring.others(3))
 
 
-@story()
-def a_lost_majority_is_forced(ring):
-    """Two of three voters are lost: the survivors go on when a person has named both, and take them back when they return."""
-    ring.up(settings=("failure.settle=200ms",))
-    ring.load()
+def lose_db1_and_db2(ring):
     for n in (1, 2):
         ring.node(n).kill("agent")
         ring.node(n).kill("mysqld")
     ring.await_problem(3, "no quorum", code="no_quorum")
-    code, _, err = ring.node(3).agent_command("force-quorum", "--lost", "db1", "--yes-i-verified-they-are-down", seconds=40)
-    expect(code not in (0, 64) and "db2 does not answer either" in err, f"(exit {code}) {err}")
-    out = obeyed(ring.node(3), "force-quorum", "--lost", "db1", "db2", "--yes-i-verified-they-are-down")
+
+
+def force_without_them(ring, at):
+    """The survivors go on, and take the lost ones back when they return. What the command said."""
+    out = obeyed(ring.node(at), "force-quorum", "--lost", "db1", "db2", "--yes-i-verified-they-are-down")
     expect("generation 1" in out, out)
     ring.without(1, 2)
     for n in (1, 2):
@@ -127,6 +125,18 @@ def a_lost_majority_is_forced(ring):
         ring.node(n).start("agent")
     ring.whole()
     ring.audit()
+    return out
+
+
+@story()
+def a_lost_majority_is_forced(ring):
+    """Two of three voters are lost: the survivors go on when a person has named both, and take them back when they return."""
+    ring.up(settings=("failure.settle=200ms",))
+    ring.load()
+    lose_db1_and_db2(ring)
+    code, _, err = ring.node(3).agent_command("force-quorum", "--lost", "db1", "--yes-i-verified-they-are-down", seconds=40)
+    expect(code not in (0, 64) and "db2 does not answer either" in err, f"(exit {code}) {err}")
+    force_without_them(ring, 3)
 
 
 @story()
@@ -137,20 +147,11 @@ def a_majority_is_lost_while_the_survivors_are_out(ring):
     for n in (3, 4):
         ring.node(n).kill("mysqld")
     ring.without(3, 4)
-    for n in (1, 2):
-        ring.node(n).kill("agent")
-        ring.node(n).kill("mysqld")
-    ring.await_problem(3, "no quorum", code="no_quorum")
+    lose_db1_and_db2(ring)
     for n in (3, 4):
         ring.node(n).start("mysqld")
-    out = obeyed(ring.node(4), "force-quorum", "--lost", "db1", "db2", "--yes-i-verified-they-are-down")
-    expect("generation 1" in out and "as nobody else is left" in out, out)
-    ring.without(1, 2)
-    for n in (1, 2):
-        ring.node(n).start("mysqld")
-        ring.node(n).start("agent")
-    ring.whole()
-    ring.audit()
+    out = force_without_them(ring, 4)
+    expect("as nobody else is left" in out, out)
 
 
 @story()

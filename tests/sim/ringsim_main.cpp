@@ -22,7 +22,7 @@ constexpr const char* kHelp =
   ringsim --replay 4711                        play one seed and print its complaint and its last events
   ringsim --replay 4711 --story                ... everything that happened, with names
   ringsim --replay 4711 --shrink               ... the shortest story that fails in the same way
-  ringsim --noise 100                          so many simulated hours of loss, delay and pauses: no epoch may come of it
+  ringsim --noise 100                          so many simulated hours of loss, delay, pauses, set clocks: no epoch may come
   ringsim --play FILE                          play a story from a file
 
   --seconds N    stop after so long, with what was played until then
