@@ -120,7 +120,11 @@ void direct_reload(World& world, const Words& words) {
   const std::string& key = words.at(2);
   if (key == "hung_after") return world.reload(host, [&](NodeSettings& s) { s.hung_after = duration(words.at(3)); });
   if (key == "silence") return world.reload(host, [&](NodeSettings& s) { s.silence = duration(words.at(3)); });
-  if (key == "role") return world.reload(host, [&](NodeSettings& s) { s.role = *parse_role(words.at(3)); });
+  if (key == "role") {
+    const auto role = parse_role(words.at(3));
+    if (!role) throw Failure{role.error().text};
+    return world.reload(host, [&](NodeSettings& s) { s.role = *role; });
+  }
   world.set_writers(host, key == "one");
 }
 

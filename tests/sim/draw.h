@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <random>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -107,7 +106,6 @@ class Draw {
   std::string joiner_;     // who is no member at first
   std::string damaged_;    // whose server loses a tail
   std::string wiped_;      // whose agent loses its state
-  std::set<std::string> frozen_;
   std::vector<std::pair<double, std::string>> acts_;
   std::vector<std::string> upgraded_last_;
   SeedStory story_;

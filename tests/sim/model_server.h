@@ -175,8 +175,6 @@ class ModelServer {
   // On disk.
   std::vector<Transaction> binlog_;
   Positions executed_;
-  Duration commit_takes_{0};
-  std::deque<Time> committing_;  // when each of its newest own transactions will be committed
   Positions purged_;
   Positions slave_pos_;
   std::multiset<std::uint64_t> contents_;
@@ -220,6 +218,8 @@ class ModelServer {
   bool applying_ = false;
   bool stalled_ = false;
   bool locked_ = false;
+  Duration commit_takes_{0};
+  std::deque<Time> committing_;  // when each of its newest own transactions counts as executed
   struct Waiting {
     std::string sql;
     std::uint64_t ticket = 0;
