@@ -165,7 +165,6 @@ class Node::Impl {
 
   // ---- node_ways.cpp
   std::optional<std::string> position_of(const NodeId& id);
-  bool gives_before_it_takes(const Link& link, const NodeId& up);
   void follow_way_back();
   void copy_ended();
   void follow_way_out();

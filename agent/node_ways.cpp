@@ -22,15 +22,6 @@ std::optional<std::string> Node::Impl::position_of(const NodeId& id) {
   return seen.looked ? std::optional(seen.looked->executed) : std::nullopt;
 }
 
-// MariaDB: the upstream has never seen a domain of which this server has something, and refuses it for that. It gets nothing
-// before the others have got that from it.
-bool Node::Impl::gives_before_it_takes(const Link& link, const NodeId& up) {
-  if (server_.state()->version.flavor != Flavor::mariadb || link.source != chain.head()->find(up)->mysql) return false;
-  if (link.io != IoState::stopped || link.io_errno != 1236 || !link.sql_running) return false;
-  const auto there = position_of(up);
-  return there && has_unknown_domain(server_.state()->executed, *there);
-}
-
 void Node::Impl::follow_way_back() {
   const Member* me = own_member();
   copy_waits_for_.clear();
@@ -54,12 +45,6 @@ void Node::Impl::follow_way_back() {
   const auto up = upstream(*chain.head(), self());
   const Link* link = server_.link();
   const bool writes_as_wanted = server_.state()->read_only || writes_while_out(*me);
-  if (up && link != nullptr && writes_as_wanted && gives_before_it_takes(*link, *up)) {
-    catch_up_target_.clear();
-    if (!settling_since_) settling_since_ = now_;
-    phase_ = now_ - *settling_since_ >= settle_time(settings.settle, me->flaps) ? Phase::ready : Phase::settling;
-    return;
-  }
   const bool running =
       up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running && writes_as_wanted;
   const std::optional<std::string> there = up && running ? position_of(*up) : std::nullopt;

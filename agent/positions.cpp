@@ -68,13 +68,6 @@ std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const st
   return static_cast<std::int64_t>(known.subtract(read(owner.flavor, have)).count());
 }
 
-bool has_unknown_domain(const std::string& have, const std::string& other) {
-  const auto flavor = static_cast<std::uint8_t>(Flavor::mariadb);
-  const std::vector<std::uint32_t> ours = read(flavor, have).domains();
-  const std::vector<std::uint32_t> theirs = read(flavor, other).domains();
-  return !std::includes(theirs.begin(), theirs.end(), ours.begin(), ours.end());
-}
-
 std::string missing_text(std::uint8_t flavor, const std::string& position, const std::string& vector) {
   return read(flavor, vector).subtract(read(flavor, position)).str();
 }

@@ -30,10 +30,6 @@ std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vect
 // whose applier waits, and are missing in `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others);
 
-// MariaDB: `have` holds something of a domain of which `other` has nothing at all. A source that has never seen a domain
-// refuses whoever asks for more of it (error 1236; mariadb.md 00).
-bool has_unknown_domain(const std::string& have, const std::string& other);
-
 // What of `vector` a server with `position` lacks, as text for people; "" if nothing.
 std::string missing_text(std::uint8_t flavor, const std::string& position, const std::string& vector);
 

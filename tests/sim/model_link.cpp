@@ -64,14 +64,7 @@ std::string ModelServer::refusal(const ModelServer& source) const {
       return "Got fatal error 1236 from master: the source has purged " + gtid(origin, number);
     }
   }
-  if (mariadb()) {
-    for (const auto& [origin, number] : slave_pos_) {
-      if (number == 0 || source.executed_.count(origin) > 0) continue;
-      return "Got fatal error 1236 from master: connecting slave requested to start from GTID " + gtid(origin, number) +
-             ", which is not in the master's binlog";
-    }
-    return {};
-  }
+  if (mariadb()) return {};
   const auto own = have.find(source.server_id_);
   const auto theirs = source.executed_.find(source.server_id_);
   if (own != have.end() && own->second > (theirs == source.executed_.end() ? 0 : theirs->second)) {
@@ -88,6 +81,10 @@ void ModelServer::connected(ModelServer& source) {
   io_error_.clear();
   source_start_ = source.starts_ + source.resets_;
   source_index_ = 0;
+  unproven_.clear();
+  for (const auto& [origin, number] : slave_pos_) {
+    if (mariadb() && number > 0 && source.executed_.count(origin) == 0) unproven_[origin] = number;
+  }
   for (const auto& [origin, number] : asked()) received_[origin] = std::max(received_[origin], number);
   heard_ = world_.now();
   receive();
@@ -102,16 +99,18 @@ void ModelServer::refused(const std::string& why) {
   io_errno_ = 0;
   io_error_.clear();
   source_start_ = kNeverStarted;  // nothing comes
-  const auto stop = [this, why, life = io_life_] {
-    if (life != io_life_) return;
-    ++io_life_;
-    io_ = IoState::stopped;
-    io_errno_ = mariadb() ? 1236 : 13114;
-    io_error_ = why;
-    world_.note(*this, "the link stops: " + why);
-  };
-  if (after == 0us) return stop();
-  later(after, stop);
+  if (after == 0us) return stopped_by_source(why);
+  later(after, [this, why, life = io_life_] {
+    if (life == io_life_) stopped_by_source(why);
+  });
+}
+
+void ModelServer::stopped_by_source(const std::string& why) {
+  ++io_life_;
+  io_ = IoState::stopped;
+  io_errno_ = mariadb() ? 1236 : 13114;
+  io_error_ = why;
+  world_.note(*this, "the link stops: " + why);
 }
 
 void ModelServer::lost(unsigned number, const std::string& why, Duration retry) {
@@ -147,6 +146,13 @@ void ModelServer::receive() {
   if (!world_.path(*source, *this) || !world_.path(*this, *source)) return;
   for (; source_index_ < source->binlog_.size(); ++source_index_) {
     const Transaction& next = source->binlog_[source_index_];
+    if (const auto asked = unproven_.find(next.origin); asked != unproven_.end()) {
+      if (source->executed_.at(next.origin) < asked->second) {
+        return stopped_by_source("Got fatal error 1236 from master: connecting slave requested to start from GTID " +
+                                 gtid(asked->first, asked->second) + ", which is not in the master's binlog");
+      }
+      unproven_.erase(asked);
+    }
     std::uint64_t& had = received_[next.origin];
     if (next.number <= had) continue;
     had = next.number;

@@ -18,9 +18,9 @@
 // text. What it does not have: tables, time-outs of locks, more than one link, a domain that two servers share.
 //
 // Rules taken from mariadb.md and mysql.md; tests/real/stories_model.py asks real servers about those of the links:
-//  - MariaDB asks for what follows gtid_slave_pos and drops duplicates by number (gtid_ignore_duplicates); a domain
-//    that the source has never seen is 1236, so is what the source has purged; CHANGE MASTER and a start of both
-//    threads throw the relay log away.
+//  - MariaDB asks for what follows gtid_slave_pos and drops duplicates by number (gtid_ignore_duplicates); what
+//    the source has purged is 1236; a domain that the source has never seen is served, and is 1236 once the source
+//    gets it from a lower number on; CHANGE MASTER and a start of both threads throw the relay log away.
 //  - MySQL asks for what is neither executed nor received and keeps its relay log; purged or "more GTIDs than the
 //    source" is 13114.
 //  - A broken connection is noticed at once if the kernel of the source can still say so, else after 10 s of silence
@@ -30,8 +30,7 @@
 //  - What a link ignores is passed over for ever.
 //  - LOCK TABLES holds up the applier, STOP behind it, and read_only for as long as lock_wait_timeout.
 //  - A server starts read_only and with its link stopped, as `setup` configures it.
-// Where it differs: MariaDB 10.11 serves a replica that has a domain of which the source has nothing at all, the model refuses
-// it (1236); and Gtid_IO_Pos there stays after a CHANGE until the next start, the model's is empty.
+// Where it differs: MariaDB's Gtid_IO_Pos stays after a CHANGE until the next start, the model's is empty.
 namespace ringagent::sim {
 
 class ModelServer;
@@ -155,6 +154,7 @@ class ModelServer {
   std::string refusal(const ModelServer& source) const;
   void connected(ModelServer& source);
   void refused(const std::string& why);
+  void stopped_by_source(const std::string& why);
   void lost(unsigned number, const std::string& why, Duration retry);
   void receive();
   void keep_alive(std::uint64_t life);
@@ -206,6 +206,7 @@ class ModelServer {
   Time waiting_since_{0};
   std::uint64_t source_start_ = 0;
   std::size_t source_index_ = 0;
+  Positions unproven_;  // MariaDB: asked of a source that had nothing of that domain
   Time heard_{0};
   std::uint64_t heartbeats_ = 0;
   Positions received_;
