@@ -298,7 +298,8 @@ Plan reconcile(const Situation& s) {
   }
   Plan plan = link_plan(s, *dialect);
   if (plan.deed != Deed::none || plan.blocked || !plan.link_fits) return plan;
-  if (s.server->version.flavor == Flavor::mariadb && self->role != Role::leaf && !knows_own_domain(*s.server)) {
+  // Not before it is in: what it writes while it is out is stranded.
+  if (s.server->version.flavor == Flavor::mariadb && self->in && !knows_own_domain(*s.server)) {
     return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
   }
   const bool linked = s.link_verified || !upstream(*s.config, s.self);
