@@ -212,7 +212,7 @@ def stranded_ones_that_stop_the_applier(ring):
     table_everywhere(ring)
     cut_off(ring, node, [f"INSERT INTO {TABLE} VALUES (120, 'same', 'own')"], [f"INSERT INTO {TABLE} VALUES (121, 'same', 'ring')"])
     ring.wait(lambda: node.link() and node.link().sql_errno == 1062, PATIENCE, "db3 to stop with error 1062")
-    report = shown(ring, 1, "db3")
+    report = shown_with_ring(ring, 1, "db3", changes=1)
     expect([(c["key_name"], c["key"]) for c in report["conflicts"]] == [("mail", "mail='same'")], f"the unique key: {report}")
     node.term("mysqld")
     ring.wait(lambda: next(view for view in ring.node(1).ask("/status")["nodes"] if view["name"] == "db3")["mysql"] == "down", 10, "db3 to be down")
