@@ -26,6 +26,28 @@ bool can_testify(const PeerView* peer) {
          peer->record->health == MysqlHealth::up;
 }
 
+// What a follower of `accused` says of its link, or nothing.
+std::optional<LinkWord> word_of(const View& view, const NodeId& follower, const NodeId& accused) {
+  if (follower == view.self) {
+    if (view.link_source != accused || view.link == LinkSays::nothing) return std::nullopt;
+    return LinkWord{view.link, view.link_quiet_for};
+  }
+  const PeerView* other = peer(view, follower);
+  if (!can_testify(other)) return std::nullopt;
+  for (const LinkFact& link : other->record->links) {
+    if (link.source != accused) continue;
+    const bool lost = link.io != 2 && (link.error_number == 2003 || link.error_number == 2013 ||
+                                       link.error_number == 2002 || link.error_number == 2006);
+    if (lost) return LinkWord{LinkSays::broken, kNever};
+    if (link.io == 2) {
+      // Its agent would have told if the link had gone quiet (heard_ms is 0 while it has not).
+      if (link.heard_ms == 0) return LinkWord{LinkSays::alive, Duration{0}};
+      return LinkWord{LinkSays::quiet, std::chrono::milliseconds(link.heard_ms) + other->record_age};
+    }
+  }
+  return std::nullopt;
+}
+
 // Is the link dead enough, given that a link that is merely quiet must have been so for `quiet_enough`?
 struct LinkVerdict {
   bool alive = false;
@@ -137,26 +159,17 @@ Config next_epoch(const Config& head) {
 }
 
 LinkWord link_word(const View& view, const NodeId& accused, const PeerView& accused_peer) {
-  const auto followers = downstream(*view.config, accused);
+  std::optional<LinkWord> out;
   const Member* member = view.config->find(accused);
-  if (!followers.empty() && member != nullptr && member->in) {
-    const NodeId& successor = followers.front();
-    if (successor == view.self) {
-      if (view.link_source == accused && view.link != LinkSays::nothing) return {view.link, view.link_quiet_for};
-    } else if (const PeerView* other = peer(view, successor); can_testify(other)) {
-      for (const LinkFact& link : other->record->links) {
-        if (link.source != accused) continue;
-        const bool lost = link.io != 2 && (link.error_number == 2003 || link.error_number == 2013 ||
-                                           link.error_number == 2002 || link.error_number == 2006);
-        if (lost) return {LinkSays::broken, kNever};
-        if (link.io == 2) {
-          // Its agent would have told if the link had gone quiet (heard_ms is 0 while it has not).
-          if (link.heard_ms == 0) return {LinkSays::alive, Duration{0}};
-          return {LinkSays::quiet, std::chrono::milliseconds(link.heard_ms) + other->record_age};
-        }
-      }
+  if (member != nullptr && member->in) {
+    for (const NodeId& follower : downstream(*view.config, accused)) {
+      const std::optional<LinkWord> word = word_of(view, follower, accused);
+      if (word && (!out || word->says == LinkSays::alive)) out = word;
+      // The ring hangs on the successor alone. Where there is none, the last one serves all who follow it.
+      if (view.config->find(follower)->in) break;
     }
   }
+  if (out) return *out;
   const LinkSays port = from_port(accused_peer);
   return {port, port == LinkSays::broken ? kNever : Duration{0}};
 }

@@ -25,8 +25,9 @@ struct Hearing {
 };
 Hearing hear(const View& view, const NodeId& accused);
 
-// The word of the database link to `accused`: its successor's own link if that successor's agent lives, otherwise a
-// fresh connection by whoever asks. `nothing` means: ask the port.
+// The word of the database link to `accused`: its successor's own link if that successor's agent lives (of the last one in the
+// ring: the links of all who follow it, and one that is alive counts for all), otherwise a fresh connection by whoever asks.
+// `nothing` means: ask the port.
 struct LinkWord {
   LinkSays says = LinkSays::nothing;
   Duration quiet_for{0};
