@@ -145,6 +145,8 @@ class World : private Surroundings {
   std::size_t first_kept() const { return dropped_; }  // the number of the trace's first line
   void note(Seen::Kind kind, const std::string& host, std::string text);
   const std::vector<std::string>& violations() const { return violations_; }
+  // The one case for which C1 cannot answer has come (protocol.md, "Restored snapshots"): nothing after it can be judged.
+  bool excused() const { return excused_; }
   std::uint64_t steps() const { return steps_; }
 
   // L1: ring and links are as the head of all running agents wants them, everything runs and nobody in the ring is
@@ -161,7 +163,9 @@ class World : private Surroundings {
     KeyBook key_book;  // on the disk, too
     DurableState saved;
     KeyBook saved_key_book;
-    KeyRing keys;  // with which its agent seals and opens
+    bool restored = false;
+    std::set<std::size_t> know_better;  // hosts on whose disks stands what it has said since that was saved
+    KeyRing keys;                       // with which its agent seals and opens
     std::unique_ptr<Node> node;
     Time agent_since{0};     // when it was last started
     std::uint64_t life = 0;  // of the agent
@@ -254,6 +258,7 @@ class World : private Surroundings {
   std::string member_address() const;
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
   bool linked(const Host& a, const Host& b, Net net) const;
+  bool forgot_unnoticed() const;
   bool hears(const Host& follower, const Host& host) const;
   bool heard_of(const Host& host, const Config& decided, Time wanted) const;
   bool reaches_quorum(const Host& host) const;
@@ -312,6 +317,7 @@ class World : private Surroundings {
   std::map<std::size_t, Seen> epochs_;
   std::size_t dropped_ = 0;
   std::vector<std::string> violations_;
+  bool excused_ = false;
   std::uint64_t steps_ = 0;
 };
 

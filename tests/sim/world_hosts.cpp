@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "gossip/swim.h"
 #include "tests/sim/world.h"
 
 // Agents and hosts come and go, and ask their servers.
@@ -54,7 +55,9 @@ void World::start(Host& host, const PollRequest&) {
 }
 
 void World::start(Host& host, const RunRequest& request) {
-  checker_.dispatched(host.name, host.disk, request.statement, now_, 2 * host.settings.silence + 1s);
+  // Who is no neighbour of any voter asks one of them in each round only, and knows no sooner that they are gone.
+  const Duration first_asked = SwimSettings{}.round_period + 1s;
+  checker_.dispatched(host.name, host.disk, request.statement, now_, 2 * host.settings.silence + first_asked);
   const std::uint64_t ticket = request.ticket;
   const Time began = now_;
   const auto answer = [this, ticket, began](std::optional<SqlError> error) {
@@ -257,7 +260,16 @@ void World::set_key_file(const std::string& name, std::vector<Key> keys) {
 void World::restore_state(const std::string& name) {
   kill_agent(name);
   checker_.restored(name);
-  host(name).disk = host(name).saved;
+  const DurableState& saved = host(name).saved;
+  host(name).restored = true;
+  host(name).know_better.clear();
+  for (const Host& other : hosts_) {
+    for (const auto& [id, seen] : other.disk.peers_seen) {
+      if (id == saved.self && (seen.boot > saved.boot || seen.seq > saved.seq))
+        host(name).know_better.insert(other.number);
+    }
+  }
+  host(name).disk = saved;
   host(name).torn.reset();
   if (host(name).files) host(name).files->replace(host(name).disk);
   host(name).wiped = true;
