@@ -413,7 +413,8 @@ std::string lacks_what_is_purged(const View& view, const NodeId& follower, const
   if (!answers_now(view, follower) || to == nullptr || to->record == nullptr || from == nullptr ||
       from->record == nullptr)
     return {};
-  if (to->record->health != MysqlHealth::up || !to->record->unsafe.empty() || to->record->phase == Phase::refused)
+  if (to->record->health != MysqlHealth::up || !to->record->unsafe.empty() || to->record->phase == Phase::refused ||
+      is_copied_onto(*view.config->find(follower)))
     return {};
   // MariaDB throws away what it has received and not applied when it is pointed at another source.
   const bool keeps_received = static_cast<Flavor>(to->record->flavor) == Flavor::mysql && !to->record->received.empty();

@@ -276,6 +276,15 @@ void World::restore_state(const std::string& name) {
   host(name).key_book = host(name).saved_key_book;
 }
 
+// Has a voter that was restored forgotten something of which nobody can tell it?
+bool World::forgot_unnoticed() const {
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& host) {
+    return host.restored && std::none_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
+             return host.know_better.count(other.number) > 0 && other.node && linked(other, host, Net::agents);
+           });
+  });
+}
+
 // The copy presents itself as the original, under the original's name.
 void World::copy_state(const std::string& from, const std::string& to) {
   kill_agent(to);

@@ -19,15 +19,6 @@ bool World::linked(const Host& a, const Host& b, Net net) const {
   return reaches(a, b, net) && reaches(b, a, net);
 }
 
-// Has a voter that was restored forgotten something of which nobody can tell it?
-bool World::forgot_unnoticed() const {
-  return std::any_of(hosts_.begin(), hosts_.end(), [&](const Host& host) {
-    return host.restored && std::none_of(hosts_.begin(), hosts_.end(), [&](const Host& other) {
-             return host.know_better.count(other.number) > 0 && other.node && linked(other, host, Net::agents);
-           });
-  });
-}
-
 // Does `follower` hear of this server, over a network that works both ways?
 bool World::hears(const Host& follower, const Host& host) const {
   const ModelServer& server = *host.server;
