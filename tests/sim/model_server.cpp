@@ -282,8 +282,9 @@ void ModelServer::copy_from(const ModelServer& donor) {
   start();
 }
 
-// But for what a connected replica has not been sent yet: a file that is being read stays.
+// But for what a connected replica has not been sent yet: a file that is being read stays. A server that is down purges nothing.
 void ModelServer::purge() {
+  if (!listening()) return;
   std::vector<ModelServer*> readers;
   for (ModelServer* other : world_.servers()) {
     const bool reads =
