@@ -71,3 +71,28 @@ TEST_CASE("protocol stories") {
     CHECK(result.ok);
   }
 }
+
+// What the seed was that showed it: all who knew of an epoch are stopped, and the voter that has forgotten it votes with one that
+// had never heard of it. tests/stories/restored.txt is the case in which somebody knows.
+TEST_CASE("C1 does not answer for a voter that was restored where nobody within reach knows better") {
+  const auto result = ringagent::sim::run_story("restored_unnoticed",
+                                                "ring db1 db2 db3\n"
+                                                "allow epochs\n"
+                                                "at 1s stop agent db2\n"
+                                                "at 2s save state db1\n"
+                                                "at 3s command db1 maintenance node db3 state on\n"
+                                                "expect within 1s epoch 2\n"
+                                                "wait 1s\n"
+                                                "stop agent db3\n"
+                                                "restore state db1\n"
+                                                "start agent db1\n"
+                                                "wait 5s\n"
+                                                "start agent db2\n"
+                                                "wait 1s\n"
+                                                "command db1 maintenance node db2 state on\n"
+                                                "wait 1s\n"
+                                                "expect within 1s epoch 99\n");
+  INFO(result.failure);
+  CHECK(result.ok);
+  CHECK(result.trace.find("nobody within reach knew better: C1: ballot") != std::string::npos);
+}
