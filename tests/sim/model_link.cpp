@@ -148,6 +148,7 @@ void ModelServer::receive() {
     const Transaction& next = source->binlog_[source_index_];
     if (const auto asked = unproven_.find(next.origin); asked != unproven_.end()) {
       if (source->executed_.at(next.origin) < asked->second) {
+        apply_soon();
         return stopped_by_source("Got fatal error 1236 from master: connecting slave requested to start from GTID " +
                                  gtid(asked->first, asked->second) + ", which is not in the master's binlog");
       }
