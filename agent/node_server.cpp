@@ -131,8 +131,8 @@ void Node::Impl::plan_repair() {
     if (!foreign_.empty()) log(LogLevel::warning, "foreign change: " + foreign_);
   }
   const Link* link = server_.link();
-  if (plan_.link_fits && !repair_.busy() && link != nullptr && link->io == IoState::running &&
-      !repair_.link_verified()) {
+  if (plan_.link_fits && !repair_.busy() && repair_.is_news(server_.state_at()) && link != nullptr &&
+      link->io == IoState::running && !repair_.link_verified()) {
     // It runs already, as it should: an adopted ring, or this agent was away for a moment.
     repair_.link_is_verified();
     set_marker("link", Intent{link->source, false, server_.started_unix_s()}.text());

@@ -203,7 +203,7 @@ void Repair::advance(const Plan& plan, const LocalServer& server, const Head& he
   }
   // Only a look taken after the last deed may start another one.
   const bool waits = now < not_before_ && !(plan.urgent && now - touched_at_ >= kUrgentAgain);
-  if (!permitted || waits || server.state_at() < touched_at_) return;
+  if (!permitted || waits || !is_news(server.state_at())) return;
   begin(plan, server, head, now, out);
 }
 
