@@ -44,9 +44,9 @@ class Repair {
   bool link_verified() const { return link_verified_; }
   void link_is_verified() { link_verified_ = true; }
   void link_unverified() { link_verified_ = false; }
-  // Nothing that this agent asked for can still take effect.
   // A look that was begun then shows what the last statement left.
   bool is_news(Time looked_at) const { return looked_at >= touched_at_; }
+  // Nothing that this agent asked for can still take effect.
   bool at_rest(Time now) const { return state_ == State::idle && now - touched_at_ > kLateEffect; }
   // Why the present plan does not get on, for status; "" if it does.
   const std::string& trouble() const { return trouble_; }
