@@ -151,7 +151,8 @@ class Node::Impl {
   bool permits(Deed deed) const;
   void run_repair();
   Situation situation() const;
-  const NodeRecord* wanted_source(NodeRecord& looked) const;
+  const NodeRecord* word_of(const NodeId& source, NodeRecord& looked) const;
+  void choose_source(Situation& s, std::deque<NodeRecord>& looked);
   bool member_well(const NodeId& id) const;
 
   // ---- node_start.cpp
@@ -376,7 +377,9 @@ class Node::Impl {
   std::string copy_waits_for_;  // why the own data may not be replaced yet
   std::string catch_up_target_;
   NodeId catch_up_source_;
+  Time target_set_at_{0};
   Time caught_up_at_{0};
+  std::optional<NodeId> follows_;  // whom the own server is to follow now (Situation::upstream)
   std::optional<Time> settling_since_;
   std::optional<Time> foreign_since_;
   std::string foreign_;

@@ -44,21 +44,50 @@ bool Node::Impl::member_well(const NodeId& id) const {
          !swim_.unanswered_since(id, now_).has_value();
 }
 
-// The newest word about the wanted upstream, if it can be followed: its own record, or, if only its agent is gone, `looked`,
-// which is filled with what a login there showed.
-const NodeRecord* Node::Impl::wanted_source(NodeRecord& looked) const {
-  const auto up = upstream(*chain.head(), self());
-  if (!up) return nullptr;
-  const NodeRecord* record = facts_.find(*up);
-  const bool agent = swim_.liveness(*up) == Liveness::alive && !swim_.unanswered_since(*up, now_).has_value();
+// The newest word about a server that may be followed: its own record, or, if only its agent is gone, `looked`, which is filled
+// with what a login there showed.
+const NodeRecord* Node::Impl::word_of(const NodeId& source, NodeRecord& looked) const {
+  const NodeRecord* record = facts_.find(source);
+  const bool agent = swim_.liveness(source) == Liveness::alive && !swim_.unanswered_since(source, now_).has_value();
   if (agent) return record != nullptr && record->health == MysqlHealth::up && record->unsafe.empty() ? record : nullptr;
-  const auto seen = seen_.find(*up);
+  const auto seen = seen_.find(source);
   if (seen == seen_.end() || !seen->second.looked || now_ - seen->second.looked_at > kLookFresh) return nullptr;
   looked = record == nullptr ? NodeRecord{} : *record;
   looked.executed = seen->second.looked->executed;
   if (!seen->second.looked->purged.empty())
     looked.purged = seen->second.looked->purged;  // not every account may ask for it
   return &looked;
+}
+
+// The upstream of the own place; but that may have got its data as a copy, or have purged its binary log, while the own server
+// was out. Then any other in the ring will do that can still give all, until what is lacking then is what the upstream can give.
+void Node::Impl::choose_source(Situation& s, std::deque<NodeRecord>& looked) {
+  s.upstream = upstream(*s.config, s.self);
+  if (!s.upstream) return;
+  s.source = word_of(*s.upstream, looked.emplace_back());
+  const Link* link = server_.link();
+  const Address wanted = s.config->find(*s.upstream)->mysql;
+  const bool runs = link != nullptr && link->source == wanted && link->io != IoState::stopped && link->sql_running;
+  if (own_member()->in || s.source == nullptr || runs) return;
+  const bool gives = can_give(*s.source, *s.server);
+  if (gives && (link == nullptr || link->io_errno == 0)) return;
+  std::vector<NodeId> others = ring(*s.config);
+  std::stable_partition(others.begin(), others.end(), [&](const NodeId& id) {
+    return link != nullptr && s.config->find(id)->mysql == link->source;  // no repoint that need not be
+  });
+  for (const NodeId& id : others) {
+    if (id == *s.upstream || id == s.self) continue;
+    const NodeRecord* word = word_of(id, looked.emplace_back());
+    if (word != nullptr && !can_give(*word, *s.server)) continue;
+    if (word == nullptr) look(id, kLookUrgent);
+    if (word == nullptr || gives) {
+      s.may_give += (s.may_give.empty() ? "" : ", ") + name_of(id);
+      continue;
+    }
+    s.upstream = id;
+    s.source = word;
+    return s.may_give.clear();
+  }
 }
 
 bool Node::Impl::fence_without_quorum() const {
@@ -109,9 +138,11 @@ void Node::Impl::plan_repair() {
   }
   if (own_member() == nullptr && server_.state()->read_only) set_marker("closed_for_good", "1");
   Situation s = situation();
-  NodeRecord looked;
-  s.source = wanted_source(looked);
+  std::deque<NodeRecord> looked;
+  if (own_member() != nullptr) choose_source(s, looked);
+  follows_ = s.upstream;
   plan_ = reconcile(s);
+  if (s.upstream && s.source == nullptr && !plan_.link_fits) look(*s.upstream, kLookUrgent);
   // It was made writable by hand, or never was made read_only: the next read_only is not ours.
   if (!s.server->read_only && plan_.deed != Deed::set_read_only && repair_.at_rest(now_)) set_marker("read_only", "");
   if (!plan_.needs_reseed.empty() && own_member() != nullptr && own_member()->in && unsafe_.empty()) {
@@ -119,9 +150,6 @@ void Node::Impl::plan_repair() {
     set_marker("unsafe", unsafe_);
     log(LogLevel::error, unsafe_);
   }
-  if (const auto up = upstream(*chain.head(), self()); up && s.source == nullptr && !plan_.link_fits)
-    look(*up, kLookUrgent);
-
   if (plan_.foreign.empty()) {
     foreign_since_.reset();
     foreign_.clear();

@@ -43,25 +43,32 @@ void Node::Impl::follow_way_back() {
   if (!unsafe_.empty() || !unfit_.empty() || !plan_.needs_reseed.empty()) return back_to(Phase::refused);
   if (!start_checked_) return back_to(Phase::checking);
   const auto up = upstream(*chain.head(), self());
+  if (follows_ != up) return back_to(Phase::following);  // another one gives what that one no longer can
   const Link* link = server_.link();
   const bool writes_as_wanted = server_.state()->read_only || writes_while_out(*me);
   const bool running =
       up && link != nullptr && plan_.link_fits && link->io == IoState::running && link->sql_running && writes_as_wanted;
   const std::optional<std::string> there = up && running ? position_of(*up) : std::nullopt;
   if (!there) return back_to(Phase::following);
-  // Caught up: everything that the upstream had when we last set ourselves this target. Then the next target is set.
-  const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
-  if (catch_up_target_.empty() || catch_up_source_ != *up) catch_up_target_ = *there;  // another has other things
-  catch_up_source_ = *up;
-  if (contains_all(flavor, server_.state()->executed, catch_up_target_)) {
-    caught_up_at_ = now_;
+  // Caught up: everything that the upstream had when we last set ourselves this target, not long ago. Then the next one is set.
+  const auto set_target = [&] {
+    catch_up_source_ = *up;
     catch_up_target_ = *there;
-  } else if (!settling_since_ || now_ - caught_up_at_ > kCaughtUpFresh) {
+    target_set_at_ = now_;
+  };
+  const std::uint8_t flavor = static_cast<std::uint8_t>(server_.state()->version.flavor);
+  if (catch_up_target_.empty() || catch_up_source_ != *up) set_target();  // another has other things
+  const bool reached = contains_all(flavor, server_.state()->executed, catch_up_target_);
+  const bool caught_up = reached && now_ - target_set_at_ <= kCaughtUpFresh;
+  if (reached) set_target();
+  if (caught_up)
+    caught_up_at_ = now_;
+  else if (!settling_since_ || now_ - caught_up_at_ > kCaughtUpFresh)
     return back_to(Phase::following);
-  }
   if (!settling_since_) settling_since_ = now_;
   const bool settled = now_ - *settling_since_ >= settle_time(settings.settle, me->flaps);
-  phase_ = settled && repair_.link_verified() ? Phase::ready : Phase::settling;
+  const bool starves = !stuck_now().empty();  // all that would be behind it
+  phase_ = settled && !starves && repair_.link_verified() ? Phase::ready : Phase::settling;
 }
 
 // The data is another now: nothing that was found of the old one holds, not even where mysqld went on running.

@@ -424,6 +424,18 @@ std::string lacks_what_is_purged(const View& view, const NodeId& follower, const
          " can no longer give";
 }
 
+// What it once wrote, others have, and it lacks: its own agent may not have heard of that yet.
+std::int64_t own_lost_of(const View& view, const NodeId& id) {
+  std::vector<const NodeRecord*> others;
+  for (const Member& member : view.config->members) {
+    const PeerView* p = peer(view, member.id);
+    if (member.id != id && p != nullptr && p->position != nullptr && !is_copied_onto(member))
+      others.push_back(p->position);
+  }
+  const PeerView* own = peer(view, id);
+  return own == nullptr || own->record == nullptr ? 0 : own_lost(*own->record, own->record->executed, others);
+}
+
 }  // namespace
 
 std::vector<NodeId> healthy_agents(const View& view) {
@@ -464,6 +476,8 @@ std::string held_back(const View& view, const NodeId& id) {
   }
   if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
     return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
+  if (const std::int64_t lost = own_lost_of(view, id); lost != 0)
+    return std::to_string(lost) + " transactions that it once wrote stand on other members but not here";
   const std::int64_t stranded = stranded_count(view, id);
   if (stranded == 0 || member.replay) return {};
   if (!view.replay_stranded) {

@@ -69,17 +69,23 @@ std::string unfit(const Situation& s, const Link* link) {
   return {};
 }
 
-// May the wanted source serve this server? Only what the source can no longer give matters; what it does not have yet
-// will come to it round the ring.
-std::optional<Plan> source_unfit(const Situation& s, const Link* link, const Member& source) {
+// All that this server will have when its applier is through.
+std::string with_received(const ServerState& server) {
+  const Link* link = server.link();
+  return link == nullptr || link->received.empty() ? server.executed
+         : server.executed.empty()                 ? link->received
+                                                   : server.executed + "," + link->received;
+}
+
+// May the wanted source serve this server?
+std::optional<Plan> source_unfit(const Situation& s, const Member& source) {
   if (s.source == nullptr)
     return blocked("waiting for " + source.name + ": neither its agent nor its server has answered yet");
-  const std::uint8_t flavor = static_cast<std::uint8_t>(s.server->version.flavor);
-  std::string have = s.server->executed;
-  if (link != nullptr && !link->received.empty()) have += (have.empty() ? "" : ",") + link->received;
-  if (contains_all(flavor, have, s.source->purged)) return std::nullopt;
+  if (can_give(*s.source, *s.server)) return std::nullopt;
+  if (!s.may_give.empty())
+    return blocked("waiting for " + s.may_give + ": " + source.name + " has purged transactions that this server lacks");
   Plan plan = blocked("needs reseed: " + source.name + " has purged transactions that this server lacks: " +
-                      missing_text(flavor, have, s.source->purged));
+                      missing_text(static_cast<std::uint8_t>(s.server->version.flavor), with_received(*s.server), s.source->purged));
   plan.needs_reseed = plan.why;
   return plan;
 }
@@ -100,7 +106,7 @@ bool points_at_one_who_is_out(const Situation& s, const Link& link) {
 
 Plan repoint_plan(const Situation& s, const Dialect& dialect, const Link& link, const Member& source) {
   if (!link.sql_running && link.sql_errno != 0) return blocked(sql_error_text(link));
-  if (auto no = source_unfit(s, &link, source)) {
+  if (auto no = source_unfit(s, source)) {
     // A server that comes back while its follower has nowhere to go would be followed before anyone has checked it.
     if (link.io != IoState::stopped && points_at_one_who_is_out(s, link)) return stop_following(s, dialect, link);
     return *no;
@@ -131,12 +137,12 @@ Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, 
     }
     return plan;
   }
-  if (auto no = source_unfit(s, &link, source)) return *no;
+  if (auto no = source_unfit(s, source)) return *no;
   // The source itself says so, before its agent has told everybody what was purged. A node that is in goes on trying: its
   // neighbours hang on it, and what its source purged is known for certain within a minute.
   const bool purged =
       (link.io_errno == 1236 || link.io_errno == 13114) && link.io_error.find("purged") != std::string::npos;
-  if (purged && !s.config->find(s.self)->in) {
+  if (purged && !s.config->find(s.self)->in && s.may_give.empty()) {
     plan = blocked("needs reseed: " + source.name + " has purged transactions that this server lacks (error " +
                    std::to_string(link.io_errno) + ": " + link.io_error + ")");
     plan.needs_reseed = plan.why;
@@ -165,8 +171,7 @@ Plan without_upstream(const Situation& s, const Dialect& dialect, const Link* li
 Plan link_plan(const Situation& s, const Dialect& dialect) {
   const Link* link = s.server->link();
   if (const std::string no = unfit(s, link); !no.empty()) return blocked(no);
-  const auto up = upstream(*s.config, s.self);
-  const Member* source = up ? s.config->find(*up) : nullptr;
+  const Member* source = s.upstream ? s.config->find(*s.upstream) : nullptr;
   if (link != nullptr) {
     const std::string by_hand = foreign_change(s, *link, source ? std::optional<Address>(source->mysql) : std::nullopt);
     if (!by_hand.empty()) {
@@ -180,7 +185,7 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   if (source == nullptr) return without_upstream(s, dialect, link);
   if (link != nullptr && link->source == source->mysql) return running_plan(s, dialect, *link, *source);
   if (link != nullptr) return repoint_plan(s, dialect, *link, *source);
-  if (auto no = source_unfit(s, nullptr, *source)) return *no;
+  if (auto no = source_unfit(s, *source)) return *no;
   auto statements = dialect.create_link(source->mysql, s.link_settings);
   if (!statements) return blocked(statements.error().text);
   auto all = begin_position(*s.server, s.source->purged);
@@ -268,6 +273,10 @@ bool is_copied_onto(const Member& member) {
   return !member.in && member.absence == Absence::copying;
 }
 
+bool can_give(const NodeRecord& source, const ServerState& server) {
+  return contains_all(static_cast<std::uint8_t>(server.version.flavor), with_received(server), source.purged);
+}
+
 Plan reconcile(const Situation& s) {
   const Member* self = s.config->find(s.self);
   auto dialect = Dialect::for_server(s.server->version);
@@ -302,7 +311,7 @@ Plan reconcile(const Situation& s) {
   if (s.server->version.flavor == Flavor::mariadb && self->in && !knows_own_domain(*s.server)) {
     return deed(Deed::prime, dialect->prime(), "make this server's GTID domain known to all");
   }
-  const bool linked = s.link_verified || !upstream(*s.config, s.self);
+  const bool linked = s.link_verified || !s.upstream;
   const bool lasts = !s.config->one_writer || s.may_open;
   if (!want_read_only && s.server->read_only && s.read_only_is_ours && linked && lasts) {
     Plan lift = deed(Deed::lift_read_only, dialect->lift_read_only(),

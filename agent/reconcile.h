@@ -46,7 +46,9 @@ struct Situation {
   const Config* config = nullptr;
   NodeId self;
   const ServerState* server = nullptr;
-  const NodeRecord* source = nullptr;  // of the wanted upstream; null: it is not known to answer
+  std::optional<NodeId> upstream;      // whom to follow: that of the own place, or for a while another one in the ring
+  const NodeRecord* source = nullptr;  // of that one; null: it is not known to answer
+  std::string may_give;                // others in the ring that may have what `source` has purged and this server lacks
   bool old_source_well = false;        // the present source is in the ring and its server up: it can give all again
   Intent intent;
   bool start_checked = false;  // this start of mysqld was compared with what the others have
@@ -75,6 +77,9 @@ struct Plan {
   bool urgent = false;       // a lease has ended: nothing else comes first
 };
 Plan reconcile(const Situation& situation);
+
+// Has `source` all that `server` lacks in its binary log? What it does not have yet will come to it round the ring.
+bool can_give(const NodeRecord& source, const ServerState& server);
 
 // Who is only out because of its link goes on taking writes; everybody else who is out takes none.
 bool writes_while_out(const Member& member);

@@ -328,7 +328,10 @@ void World::arrive(Host& to, const Sent& sent, bool again) {
 }
 
 void World::record(Host& host, const Effects& effects) {
-  for (const LogLine& line : effects.log) note(Seen::Kind::log, host.name, line.text);
+  for (const LogLine& line : effects.log) {
+    note(Seen::Kind::log, host.name, line.text);
+    check_told(host, line.text);
+  }
   for (const HistoryEntry& entry : effects.history) {
     if (entry.kind != "epoch") note(Seen::Kind::history, host.name, entry.what + ": " + entry.why);
   }

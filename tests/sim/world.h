@@ -195,6 +195,7 @@ class World : private Surroundings {
     bool left = false;        // in good order: what it wrote has reached the others
     bool has_copy = false;    // of the data, which its agent has to be told of
     bool copy_lacks = false;  // what its own server once wrote and others have
+    bool by_hand = false;     // a person changed its link, or its agent may not know what it did itself
     bool damaged = false;     // its server has lost transactions that others may have: only a reseed helps
     // C12: when its agent ceased to watch its server, and when it began again; when its server was last within reach.
     std::optional<Time> unwatched_since;
@@ -251,8 +252,10 @@ class World : private Surroundings {
   void note_durable(Host& host, const DurableState& after);
   bool read_disk(Host& host);
   void look_after(const std::set<std::string>& absent, std::uint64_t token);
+  static bool outlived(const Snapshot& snapshot);
   void check_removals(const Config& config);
   void note_leavers(const Config& config);
+  void check_told(Host& host, const std::string& line);
   void copy_data(const Host& donor, Host& to);
   std::string donor_for(const Host& host) const;
   std::string member_address() const;

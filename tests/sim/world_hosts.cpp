@@ -293,6 +293,7 @@ void World::copy_state(const std::string& from, const std::string& to) {
   if (host(to).files) host(to).files->replace(host(to).disk);
   host(to).key_book = host(from).key_book;
   host(to).settings.name = host(from).settings.name;
+  host(to).by_hand = true;
 }
 
 void World::move_host(const std::string& name) {
@@ -305,7 +306,10 @@ void World::move_host(const std::string& name) {
 
 void World::operate(const std::string& name, const std::string& sql) {
   note(Seen::Kind::server, name, "by hand: " + sql);
-  if (const auto error = host(name).server->operate(sql)) note(Seen::Kind::server, name, "by hand: " + error->text);
+  Host& h = host(name);
+  const auto error = h.server->listening() ? h.server->operate(sql) : at_the_door(h);
+  if (error) return note(Seen::Kind::server, name, "by hand: " + error->text);
+  h.by_hand = h.by_hand || !sql.starts_with("SET ");
 }
 
 }  // namespace ringagent::sim

@@ -101,6 +101,13 @@ void World::mend_writer(const Host& host, const Snapshot& s) {
   }
 }
 
+// Its agent asks for its state directory to be wiped.
+bool World::outlived(const Snapshot& s) {
+  return std::any_of(s.problems.begin(), s.problems.end(), [](const ProblemView& p) {
+    return p.code == "split_chain" && p.text.find("wipe its state directory") != std::string::npos;
+  });
+}
+
 // As a person does who reads `ringagent status` now and then.
 void World::look_after(const std::set<std::string>& absent, std::uint64_t token) {
   after(2s, [this, absent, token] {
@@ -111,10 +118,7 @@ void World::look_after(const std::set<std::string>& absent, std::uint64_t token)
       if (!h.node) continue;
       const Snapshot s = h.node->snapshot(now_);
       tend(h.name);
-      const bool outlived = std::any_of(s.problems.begin(), s.problems.end(), [](const ProblemView& p) {
-        return p.code == "split_chain" && p.text.find("wipe its state directory") != std::string::npos;
-      });
-      if (outlived && h.wiped) {
+      if (h.wiped && outlived(s)) {
         wipe_state(h.name);
         start_agent(h.name);
         continue;

@@ -53,6 +53,13 @@ void World::check_removals(const Config& config) {
   }
 }
 
+// C14. Until a person says `resume` an agent leaves such a link alone, and the ring waits behind it.
+void World::check_told(Host& host, const std::string& line) {
+  if (line.starts_with("resumed: ")) host.by_hand = false;
+  if (line.starts_with("foreign change: ") && !host.by_hand && !host.restored)
+    violation("C14: " + host.name + " tells of a change by hand, and there was none");
+}
+
 void World::note_leavers(const Config& config) {
   for (Host& host : hosts_) {
     const bool member = config.find(host.name) != nullptr;
@@ -348,6 +355,8 @@ std::string World::wrong_with_ring(bool explain) {
     if (joins && head->find(host.name) == nullptr) return host.name + " has not joined";
     const bool wiped = calm_token_ > 0 && host.node && host.disk.chain.empty() && !host.gone;
     if (wiped && head->find(host.name) != nullptr) return host.name + " has lost its state and is not yet taken back";
+    if (calm_token_ > 0 && host.node && host.wiped && outlived(snapshot(host.name)))
+      return host.name + " is about to be given a new state directory";
   }
   const Host* first = nullptr;  // whose keys everybody should have
   for (const Host& host : hosts_) {
