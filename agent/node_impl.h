@@ -152,6 +152,7 @@ class Node::Impl {
   void run_repair();
   Situation situation() const;
   const NodeRecord* word_of(const NodeId& source, NodeRecord& looked) const;
+  bool end_unseen(const NodeId& id) const;
   void choose_source(Situation& s, std::deque<NodeRecord>& looked);
   bool member_well(const NodeId& id) const;
 
@@ -377,6 +378,7 @@ class Node::Impl {
   std::string copy_waits_for_;  // why the own data may not be replaced yet
   std::string catch_up_target_;
   NodeId catch_up_source_;
+  Time ran_until_{0};  // when the own server was last seen to be up, after its start had been checked
   Time target_set_at_{0};
   Time caught_up_at_{0};
   std::optional<NodeId> follows_;  // whom the own server is to follow now (Situation::upstream)

@@ -142,7 +142,7 @@ NodeRecord Node::Impl::own_record() const {
     else if (phase_ != Phase::refused && phase_ != Phase::checking && !start_checked_)
       r.blocked.clear();
     if (!check_waits_for_.empty()) {
-      r.blocked = "its last start cannot be checked, since nothing is known of what " + check_waits_for_ +
+      r.blocked = "its last start cannot be checked, since it is not known what " + check_waits_for_ +
                   " has: start that server, or stop its agent and `ringagent remove` it";
     }
     if (r.blocked.empty()) r.blocked = writer_waits_;

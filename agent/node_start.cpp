@@ -13,6 +13,9 @@ constexpr Duration kAskAgain = 100ms;
 // MySQL sends a transaction to its replicas before it counts it as executed itself (binary log group commit: flush and sync come
 // before commit): a server that is written to may lack for a moment what others have.
 constexpr Duration kCommitting = 1s;
+// What a server has written for longer than that is on its disk, whatever its settings (Linux writes back after 30 s).
+constexpr Duration kUnsynced = 60s;
+constexpr Duration kSeesAll = 1s;  // two looks, and the word of them
 
 // Its settings do not have it write every commit to the disk.
 bool may_lose_its_tail(const ServerState& state) {
@@ -81,6 +84,19 @@ void Node::Impl::lifted_read_only() {
   sealed_since_start_ = false;
 }
 
+// A server that went when the own one did, or up to a minute before, and has not been seen since: what it got in its last moments
+// nobody has told.
+bool Node::Impl::end_unseen(const NodeId& id) const {
+  const auto seen = seen_.find(id);
+  const NodeRecord* record = facts_.find(id);
+  if (ran_until_ == Time{0} || seen == seen_.end() || record == nullptr) return false;
+  const Liveness life = swim_.liveness(id);
+  const bool gone = life == Liveness::dead || life == Liveness::left;
+  if (!gone && record->health == MysqlHealth::up) return false;
+  const Time last = record->health == MysqlHealth::up ? seen->second.heard_at.value_or(Time{0}) : seen->second.health_since;
+  return last > ran_until_ - kUnsynced && last < ran_until_ + kSeesAll;
+}
+
 // What the others have, asked for after this start was seen: what they have of this server can have come since their last
 // word. Where an agent does not answer, its server is looked at (`looked` keeps what that shows): it may live, and have got
 // more since. True once all have answered, or `silence` has passed, no look is under way and enough is known: of a majority of
@@ -100,7 +116,8 @@ bool Node::Impl::heard_afresh(std::vector<const NodeRecord*>& others, std::deque
     const bool counts_no_more = is_copied_onto(member) && own_member()->out_class == kCopied;
     const bool shown = !mine && seen_[member.id].looked && seen_[member.id].looked_at >= *check_since_;
     const bool has_data = member.role != Role::witness && !is_copied_onto(member) && member.out_class != kLost;
-    if (!mine && has_data && !known && !shown) unknown += (unknown.empty() ? "" : ", ") + member.name;
+    const bool unseen = !mine && may_lose_its_tail(*server_.state()) && end_unseen(member.id);
+    if (!mine && has_data && (!known || unseen) && !shown) unknown += (unknown.empty() ? "" : ", ") + member.name;
     if (record != nullptr && !counts_no_more) others.push_back(record);
     if (mine || member.role == Role::witness || counts_no_more) continue;
     const Liveness life = swim_.liveness(member.id);
@@ -151,6 +168,7 @@ std::vector<const NodeRecord*> Node::Impl::those_who_return() const {
 void Node::Impl::check_start() {
   const Member* me = own_member();
   if (me == nullptr || !server_.up() || !unsafe_.empty() || me->role == Role::witness || is_copied_onto(*me)) return;
+  if (start_checked_) ran_until_ = now_;
   if (start_checked_ && now_ < recheck_due_) return;
   if (!chain.confirmed()) return;
   std::vector<const NodeRecord*> others;

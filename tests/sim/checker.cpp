@@ -201,17 +201,31 @@ void Checker::check_change(const Config& config) const {
 
 // ---------------------------------------------------------------- what is done to servers
 
+namespace {
+
+// Who is out may follow another one that is in, while its upstream has purged what it lacks.
+bool may_point(const Config& head, const NodeId& self, const std::string& sql,
+               const std::function<bool(const Member& upstream)>& gives) {
+  const auto points_at = [&](const Member& m) { return sql.find("_HOST='" + m.mysql.host + "'") != sql.npos; };
+  const auto up = source_of(head, self);
+  if (!up) return false;
+  if (sql.find("_HOST=") == sql.npos || points_at(*head.find(*up))) return true;
+  const bool at_one_in = std::any_of(head.members.begin(), head.members.end(),
+                                     [&](const Member& m) { return m.in && m.id != self && points_at(m); });
+  return at_one_in && !head.find(self)->in && !gives(*head.find(*up));
+}
+
+}  // namespace
+
 void Checker::dispatched(const std::string& host, const DurableState& disk, const Statement& statement, Time now,
-                         Duration patience) {
+                         Duration patience, const std::function<bool(const Member& upstream)>& gives) {
   if (!touches_link(statement.sql)) return;
   const auto known = disk.chain.empty() ? configs_.end() : configs_.find(hash_bytes(disk.chain.back()));
   if (known == configs_.end())
     return complain_("C5: " + host + " issues " + statement.shown + " without a durable head");
   const Config& head = known->second.config;
-  const auto up = source_of(head, disk.self);
-  const std::string wanted = up ? head.find(*up)->mysql.host : "";
-  const bool points = statement.sql.find("_HOST=") != std::string::npos;
-  if (!up || (points && statement.sql.find("_HOST='" + wanted + "'") == std::string::npos)) {
+  if (!may_point(head, disk.self, statement.sql, gives)) {
+    const auto up = source_of(head, disk.self);
     complain_("C5: " + host + " issues " + statement.shown + " but its upstream is " +
               (up ? head.find(*up)->name : "nobody"));
   }

@@ -14,15 +14,15 @@
 //   C2  each config names the hash of its parent
 //   C3  what is durable never goes back: promises, head, own round, counters
 //   C4  every decision was accepted, durably, by a majority of the voters of the config before it, at one ballot
-//   C5  a link is only pointed at upstream(self) of the durable head, and what was received and stands nowhere else is
-//       not thrown away
+//   C5  a link is only pointed at upstream(self) of the durable head, or, by one that is out, at another that is in while that
+//       one can no longer give all; and what was received and stands nowhere else is not thrown away
 //   C6  the ring is never empty; one epoch lets in one node; those who stay in keep their order
 //   C7  who hears no majority of the voters touches no link, but to stop it
 // C8 (nothing lost, doubled or looping) is the model servers' part: they see contents, not positions (world.h, audit).
 // So are two rules of the world: C9, nobody is taken out as dead whose server does well and is heard of by its successor;
 // C10, no server takes writes for long while its node is out; C12, with one writer no two servers take writes at once (but
-// for what no agent can prevent: world.cpp); C13, nobody is sent to be reseeded who has lost nothing. C11: who objects because
-// somebody answered it has got packets from it.
+// for what no agent can prevent: world.cpp); C13, nobody is sent to be reseeded who has lost nothing; C14, no agent tells of a
+// change by hand that nobody made. C11: who objects because somebody answered it has got packets from it.
 //
 // Intuition: the checker looks only at disks and at what is sent to servers, never into an agent: so it cannot share an
 // agent's mistake. It sees every persist before anything that follows from it.
@@ -52,8 +52,9 @@ class Checker {
   // A host got a packet of another.
   void heard(const std::string& host, const NodeId& from, Time now) { heard_[host][from] = now; }
   // An agent asks its server for this. `patience`: how long it may take a node to notice that it is alone.
+  // `gives`: has that server in its binary log all that this one lacks?
   void dispatched(const std::string& host, const DurableState& disk, const Statement& statement, Time now,
-                  Duration patience);
+                  Duration patience, const std::function<bool(const Member& upstream)>& gives);
 
   // A host answers a canvass.
   void answered(const std::string& host, const CanvassAnswer& answer, Time now, Duration silence);

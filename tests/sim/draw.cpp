@@ -252,9 +252,12 @@ void Draw::lose_quorum() {
   story_.acts.emplace_back("wait 12s");
   story_.acts.push_back("command " + order.back() + " force-quorum" + named + " yes 1");
   story_.acts.emplace_back("wait 12s");
-  // Where the only server that is left has lost a tail that the lost have, it waits for them, or for a person to remove them.
-  const bool may_be_alone =
-      !damaged_.empty() && (lost + " ").find(" " + damaged_ + " ") == std::string::npos && roles_ > 0;
+  // Where the only server that is left has lost a tail that the lost have, it waits for them, or for a person to remove them; one
+  // that waits for a copy is no survivor.
+  const bool copies = std::any_of(acts_.begin(), acts_.end(),
+                                  [](const auto& act) { return act.second.find(" reseed") != std::string::npos; });
+  const bool damaged = !damaged_.empty() && (lost + " ").find(" " + damaged_ + " ") == std::string::npos;
+  const bool may_be_alone = (damaged || copies) && roles_ > 0;
   if (!may_be_alone) story_.acts.emplace_back("expect within 60s whole");
 }
 

@@ -57,7 +57,15 @@ void World::start(Host& host, const PollRequest&) {
 void World::start(Host& host, const RunRequest& request) {
   // Who is no neighbour of any voter asks one of them in each round only, and knows no sooner that they are gone.
   const Duration first_asked = SwimSettings{}.round_period + 1s;
-  checker_.dispatched(host.name, host.disk, request.statement, now_, 2 * host.settings.silence + first_asked);
+  const auto gives = [&](const Member& upstream) {
+    const Positions& have = host.server->executed();
+    const ModelServer* source = server_at(upstream.mysql);
+    return source == nullptr || std::all_of(source->purged().begin(), source->purged().end(), [&](const auto& gone) {
+             const auto mine = have.find(gone.first);
+             return mine != have.end() && mine->second >= gone.second;
+           });
+  };
+  checker_.dispatched(host.name, host.disk, request.statement, now_, 2 * host.settings.silence + first_asked, gives);
   const std::uint64_t ticket = request.ticket;
   const Time began = now_;
   const auto answer = [this, ticket, began](std::optional<SqlError> error) {
