@@ -379,6 +379,7 @@ class Node::Impl {
   std::string catch_up_target_;
   NodeId catch_up_source_;
   Time ran_until_{0};  // when the own server was last seen to be up, after its start had been checked
+  Time copied_at_{0};  // when the copy ended: an older look shows the data of before
   Time target_set_at_{0};
   Time caught_up_at_{0};
   std::optional<NodeId> follows_;  // whom the own server is to follow now (Situation::upstream)

@@ -141,12 +141,19 @@ void Node::Impl::plan_repair() {
   std::deque<NodeRecord> looked;
   if (own_member() != nullptr) choose_source(s, looked);
   follows_ = s.upstream;
+  const bool by_purge = unsafe_.starts_with(kNeedsReseed) && own_member() != nullptr && !own_member()->in;
+  if (by_purge && s.source != nullptr && can_give(*s.source, *s.server)) {
+    log(LogLevel::info, "it need not be reseeded: " + name_of(*s.upstream) + " can give all that this server lacks");
+    s.unsafe.clear();
+    unsafe_.clear();
+    set_marker("unsafe", "");
+  }
   plan_ = reconcile(s);
   if (s.upstream && s.source == nullptr && !plan_.link_fits) look(*s.upstream, kLookUrgent);
   // It was made writable by hand, or never was made read_only: the next read_only is not ours.
   if (!s.server->read_only && plan_.deed != Deed::set_read_only && repair_.at_rest(now_)) set_marker("read_only", "");
   if (!plan_.needs_reseed.empty() && own_member() != nullptr && own_member()->in && unsafe_.empty()) {
-    unsafe_ = plan_.needs_reseed;
+    unsafe_ = plan_.needs_reseed + "; once it is out, another one is looked for that can still give them";
     set_marker("unsafe", unsafe_);
     log(LogLevel::error, unsafe_);
   }

@@ -170,7 +170,7 @@ void Node::Impl::check_start() {
   if (me == nullptr || !server_.up() || !unsafe_.empty() || me->role == Role::witness || is_copied_onto(*me)) return;
   if (start_checked_) ran_until_ = now_;
   if (start_checked_ && now_ < recheck_due_) return;
-  if (!chain.confirmed()) return;
+  if (!chain.confirmed() || server_.state_at() <= copied_at_) return;
   std::vector<const NodeRecord*> others;
   std::deque<NodeRecord> looked;
   const bool takes_part = start_checked_ && me->in;

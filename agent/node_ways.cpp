@@ -83,7 +83,7 @@ void Node::Impl::copy_ended() {
   foreign_.clear();
   foreign_since_.reset();
   repair_.link_unverified();
-  poll_due_ = now_;
+  poll_due_ = copied_at_ = now_;
 }
 
 // ---------------------------------------------------------------- the way out

@@ -84,7 +84,7 @@ std::optional<Plan> source_unfit(const Situation& s, const Member& source) {
   if (can_give(*s.source, *s.server)) return std::nullopt;
   if (!s.may_give.empty())
     return blocked("waiting for " + s.may_give + ": " + source.name + " has purged transactions that this server lacks");
-  Plan plan = blocked("needs reseed: " + source.name + " has purged transactions that this server lacks: " +
+  Plan plan = blocked(kNeedsReseed + source.name + " has purged transactions that this server lacks: " +
                       missing_text(static_cast<std::uint8_t>(s.server->version.flavor), with_received(*s.server), s.source->purged));
   plan.needs_reseed = plan.why;
   return plan;
@@ -143,7 +143,7 @@ Plan running_plan(const Situation& s, const Dialect& dialect, const Link& link, 
   const bool purged =
       (link.io_errno == 1236 || link.io_errno == 13114) && link.io_error.find("purged") != std::string::npos;
   if (purged && !s.config->find(s.self)->in && s.may_give.empty()) {
-    plan = blocked("needs reseed: " + source.name + " has purged transactions that this server lacks (error " +
+    plan = blocked(kNeedsReseed + source.name + " has purged transactions that this server lacks (error " +
                    std::to_string(link.io_errno) + ": " + link.io_error + ")");
     plan.needs_reseed = plan.why;
     return plan;

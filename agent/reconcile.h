@@ -78,6 +78,9 @@ struct Plan {
 };
 Plan reconcile(const Situation& situation);
 
+// How Plan::needs_reseed begins.
+inline constexpr const char* kNeedsReseed = "needs reseed: ";
+
 // Has `source` all that `server` lacks in its binary log? What it does not have yet will come to it round the ring.
 bool can_give(const NodeRecord& source, const ServerState& server);
 

@@ -80,6 +80,15 @@ MUTANTS = [
         edit("agent/repair.cpp", "  out.makes_read_only = plan.deed == Deed::set_read_only;\n", ""),)),
     Mutant("an_old_look", "a healthy node that was paused is sent to be reseeded", "C13", (
         edit("agent/node_start.cpp", "  if (lost != 0 && !exact) {", "  if (false) {"),)),
+    Mutant("whose_stop", "an agent takes its own overtaken STOP for a person's, and leaves the link stopped", "C14", (
+        edit("agent/node_server.cpp", "!repair_.busy() && repair_.is_news(server_.state_at()) && link", "!repair_.busy() && link"),),
+        by="tests/stories/overtaken_is_not_foreign.txt"),
+    Mutant("no_detour", "a healthy server is sent to be reseeded, since the one before it has got its data as a copy", "C13", (
+        edit("agent/node_server.cpp", "  if (own_member()->in || s.source == nullptr || runs) return;", "  return;"),)),
+    Mutant("ready_behind", "a node that lags is let in, and put out again", "expect no epoch for 10s", (
+        edit("agent/node_ways.cpp", "const bool caught_up = reached && now_ - target_set_at_ <= kCaughtUpFresh;", "const bool caught_up = reached;"),
+        edit("agent/node_ways.cpp", "settled && !starves && repair_", "settled && repair_")),
+        by="tests/stories/returned_with_a_backlog.txt"),
     Mutant("leaves_undrained", "a node leaves with transactions that nobody else has", "expect no epoch for 3s", (
         edit("agent/node_ways.cpp", "  phase_ = drained() ? Phase::drained : Phase::draining;", "  phase_ = Phase::drained;"),),
         by="tests/stories/leave_waits.txt"),
@@ -111,7 +120,7 @@ MUTANTS = [
     Mutant("an_unchecked_start", "a server that lost its tail is linked before anybody has looked", "expect nothing for 30s", (
         edit("agent/reconcile.cpp", "  if (!s.start_checked) return blocked(", "  if (false) return blocked("),), by="tests/stories/lost_tail.txt"),
     Mutant("a_purged_source", "a server is sent to a source that cannot serve it", "expect within 5s problem db1 blocked", (
-        edit("agent/reconcile.cpp", "  if (contains_all(flavor, have, s.source->purged)) return std::nullopt;", "  return std::nullopt;"),), by="tests/stories/purged.txt"),
+        edit("agent/reconcile.cpp", "  if (can_give(*s.source, *s.server)) return std::nullopt;", "  return std::nullopt;"),), by="tests/stories/purged.txt"),
     Mutant("a_minority_acts", "a cut-off node goes on repointing", "C7", (
         edit("agent/node_server.cpp", "return quorum_ && chain.confirmed() && chain.broken().empty() && allowed;", "return true;"),)),
 ]

@@ -195,6 +195,7 @@ class World : private Surroundings {
     bool left = false;        // in good order: what it wrote has reached the others
     bool has_copy = false;    // of the data, which its agent has to be told of
     bool copy_lacks = false;  // what its own server once wrote and others have
+    std::optional<Time> reseed_said;  // though somebody could give all that it lacks
     bool by_hand = false;     // a person changed its link, or its agent may not know what it did itself
     bool damaged = false;     // its server has lost transactions that others may have: only a reseed helps
     // C12: when its agent ceased to watch its server, and when it began again; when its server was last within reach.
@@ -258,6 +259,8 @@ class World : private Surroundings {
   void check_told(Host& host, const std::string& line);
   void copy_data(const Host& donor, Host& to);
   std::string donor_for(const Host& host) const;
+  void check_purged(Host& host, const Snapshot& snapshot);
+  static bool gives(const ModelServer& source, const ModelServer& to);
   std::string member_address() const;
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);
   bool linked(const Host& a, const Host& b, Net net) const;

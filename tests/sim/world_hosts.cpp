@@ -54,16 +54,20 @@ void World::start(Host& host, const PollRequest&) {
   });
 }
 
+// It has purged nothing that the other one lacks.
+bool World::gives(const ModelServer& source, const ModelServer& to) {
+  return std::all_of(source.purged().begin(), source.purged().end(), [&](const auto& gone) {
+    const auto mine = to.executed().find(gone.first);
+    return mine != to.executed().end() && mine->second >= gone.second;
+  });
+}
+
 void World::start(Host& host, const RunRequest& request) {
   // Who is no neighbour of any voter asks one of them in each round only, and knows no sooner that they are gone.
   const Duration first_asked = SwimSettings{}.round_period + 1s;
   const auto gives = [&](const Member& upstream) {
-    const Positions& have = host.server->executed();
     const ModelServer* source = server_at(upstream.mysql);
-    return source == nullptr || std::all_of(source->purged().begin(), source->purged().end(), [&](const auto& gone) {
-             const auto mine = have.find(gone.first);
-             return mine != have.end() && mine->second >= gone.second;
-           });
+    return source == nullptr || World::gives(*source, *host.server);
   };
   checker_.dispatched(host.name, host.disk, request.statement, now_, 2 * host.settings.silence + first_asked, gives);
   const std::uint64_t ticket = request.ticket;

@@ -4,6 +4,11 @@
 
 // The person who reads `ringagent status` now and then, and does what it says.
 namespace ringagent::sim {
+namespace {
+
+constexpr Duration kToHearOfOthers = 5s;
+
+}  // namespace
 
 void World::tend(const std::string& name) {
   Host& h = host(name);
@@ -27,6 +32,7 @@ void World::tend(const std::string& name) {
     });
     if (lost && !h.damaged && !h.copy_lacks)
       violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
+    check_purged(h, s);
     if (!has("needs_reseed") && !in_the_way) return;
     const Config* head = checker_.newest();
     const Member* member = head == nullptr ? nullptr : head->find(name);
@@ -38,6 +44,27 @@ void World::tend(const std::string& name) {
     if (!donor.empty()) copy_data(host(donor), h), h.has_copy = true;
     if (h.has_copy && h.server->listening()) command(name, "copied");
   }
+}
+
+// C13, too: what a server lacks is purged nowhere else. Not before it is said twice: an agent needs a moment to hear of others.
+void World::check_purged(Host& h, const Snapshot& s) {
+  const bool said = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
+    return p.code == "needs_reseed" && p.node == h.name && p.text.find("has purged") != std::string::npos;
+  });
+  const Config* head = checker_.newest();
+  const Host* giver = nullptr;
+  for (const Host& other : hosts_) {
+    const Member* member = said && head != nullptr ? head->find(other.name) : nullptr;
+    if (member == nullptr || !member->in || other.number == h.number || !other.node || now_ < other.paused_until) continue;
+    const bool there = other.server->listening() && !other.server->hung() && linked(h, other, Net::databases);
+    if (there && linked(h, other, Net::agents) && gives(*other.server, *h.server)) giver = &other;
+  }
+  if (giver == nullptr)
+    h.reseed_said.reset();
+  else if (!h.reseed_said)
+    h.reseed_said = now_;
+  else if (now_ - *h.reseed_said > kToHearOfOthers)
+    violation("C13: " + h.name + " is sent to be reseeded though " + giver->name + " can give all that it lacks");
 }
 
 // Where a person would send one who wants to join.
