@@ -60,6 +60,29 @@ def purged_binlogs_need_a_reseed(ring):
 
 
 @story()
+def what_one_has_purged_another_gives(ring):
+    """The one before it has purged what a node lacks that was away, the one before that has not: it follows that one until it
+    has caught up, and nobody has to be reseeded."""
+    ring.up(nodes=3, settings=QUICK)
+    ring.load()
+    ring.node(3).kill("mysqld")
+    ring.without(3)
+    ring.lab.await_writes(*ring.others(3), more=5)
+    ring.lab.load_stop()
+    ring.flows(ring.others(3))
+    purge_binlogs(ring, ring.node(2))
+    ring.load(nodes=ring.others(3))
+    ring.lab.await_writes(*ring.others(3), more=20)
+    mark = ring.mark()
+    ring.node(3).start_mysqld()
+    ring.whole()
+    done = [entry["why"] for name, entry in ring.actions_since(mark) if name == "db3"]
+    for step in ("repoint from db2 to db1", "repoint from db1 to db2"):
+        expect(any(step in what for what in done), f"there is no {step}: {done}")
+    ring.audit()
+
+
+@story()
 def a_lost_tail_needs_a_reseed(ring):
     """A node comes back with an older state of its data, without transactions that others have from it: `needs reseed`,
     nothing is touched; mended by a reseed."""
