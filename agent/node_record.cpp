@@ -8,8 +8,16 @@ namespace {
 constexpr Duration kLintPeriod = 1s;
 constexpr Duration kEdgeFresh = 10s;
 constexpr std::size_t kMilestones = 64;
+constexpr Duration kLagSeen = 3s;  // positions are seen about once a second: whether it gets nearer shows in so long
 
 }  // namespace
+
+// In ms, where that is more than max_lag.
+std::optional<std::int64_t> Node::Impl::lags_by() const {
+  const auto up = upstream(*chain.head(), self());
+  const auto lag = up && settings.max_lag > Duration{0} ? lag_of(self(), *up, now_) : std::nullopt;
+  return lag && *lag > settings.max_lag.count() / 1000 ? lag : std::nullopt;
+}
 
 // What of the own link starves all behind it, or "".
 std::string Node::Impl::stuck_now() const {
@@ -18,9 +26,7 @@ std::string Node::Impl::stuck_now() const {
   if (me == nullptr || !server_.up() || link == nullptr || !foreign_.empty()) return {};
   if (!link->sql_running && link->sql_errno != 0)
     return "the applier stopped on error " + std::to_string(link->sql_errno) + ": " + link->sql_error;
-  const auto up = upstream(*chain.head(), self());
-  const auto lag = up && settings.max_lag > Duration{0} ? lag_of(self(), *up, now_) : std::nullopt;
-  if (lag && *lag > settings.max_lag.count() / 1000) return "it lags by more than max_lag";
+  if (lags_by()) return "it lags by more than max_lag";
   if (!plan_.link_fits && !repair_.trouble().empty() && !repair_.hurry()) return repair_.trouble();
   return {};
 }
@@ -37,6 +43,10 @@ std::string Node::Impl::starved_now() const {
   return server_.link_quiet_for(now_) > settings.silence ? "nothing is heard from it" : "";
 }
 
+Duration Node::Impl::stuck_grace() const {
+  return lagged_by_ ? std::max(settings.link_grace, kLagSeen) : settings.link_grace;
+}
+
 void Node::Impl::note_starving() {
   if (chain.head() == nullptr) return;
   const auto note = [this](std::optional<Time>& since, bool is) {
@@ -45,8 +55,17 @@ void Node::Impl::note_starving() {
     else if (!since)
       since = now_;
   };
-  note(stuck_since_, !stuck_now().empty());
   note(starved_since_, !starved_now().empty());
+  note(stuck_since_, !stuck_now().empty());
+  // One that lags behind what the one before it brought back is no better gone around: those behind it would have to take the same.
+  // As long as it gets nearer by half of the time that passes it is not stuck.
+  const auto lag = stuck_since_ ? lags_by() : std::nullopt;
+  if (lag && lagged_by_) {
+    const Duration passed = now_ - *stuck_since_;
+    if (passed < stuck_grace() || *lag + passed.count() / 2000 > *lagged_by_) return;
+    stuck_since_ = now_;
+  }
+  lagged_by_ = lag;
 }
 
 // ---------------------------------------------------------------- the own record
@@ -132,7 +151,7 @@ NodeRecord Node::Impl::own_record() const {
       if (id != self() && seen.looked && now_ - seen.looked_at <= kEdgeFresh) r.edges.push_back({id, EdgeState::ok});
     }
   }
-  if (stuck_since_ && now_ - *stuck_since_ >= settings.link_grace) r.stuck = stuck_now();
+  if (stuck_since_ && now_ - *stuck_since_ >= stuck_grace()) r.stuck = stuck_now();
   if (starved_since_ && now_ - *starved_since_ >= settings.link_grace) r.starved = starved_now();
   if (server_.up() && chain.head() != nullptr) {
     const std::string& trouble = repair_.trouble();
