@@ -359,8 +359,8 @@ class Node::Impl {
   std::optional<Time> read_only_since_;      // as this agent has seen it
   std::optional<std::string> drain_target_;  // what the next one (a leaver: all) must have before it goes
   Time adopted_at_{0};
-  std::optional<Time> stuck_since_;         // or, while it catches up, since it last had got nearer
-  std::optional<std::int64_t> lagged_by_;   // then, in ms
+  std::optional<Time> stuck_since_;        // or, while it catches up, since it last had got nearer
+  std::optional<std::int64_t> lagged_by_;  // then, in ms
   std::optional<Time> starved_since_;
   bool sealed_since_start_ = false;  // read_only since its boot: nothing of its own can have been added
   std::optional<Time> check_since_;  // all members have been asked what they have since

@@ -161,8 +161,9 @@ void Node::Impl::plan_repair() {
     foreign_since_.reset();
     foreign_.clear();
   } else {
-    if (!foreign_since_) foreign_since_ = now_;
-    if (now_ - *foreign_since_ >= kForeignSettled) foreign_ = plan_.foreign;
+    // From look to look: this agent may have stood still meanwhile.
+    if (!foreign_since_) foreign_since_ = server_.state_at();
+    if (server_.state_at() - *foreign_since_ >= kForeignSettled) foreign_ = plan_.foreign;
     if (!foreign_.empty()) log(LogLevel::warning, "foreign change: " + foreign_);
   }
   const Link* link = server_.link();

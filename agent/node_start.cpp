@@ -93,7 +93,8 @@ bool Node::Impl::end_unseen(const NodeId& id) const {
   const Liveness life = swim_.liveness(id);
   const bool gone = life == Liveness::dead || life == Liveness::left;
   if (!gone && record->health == MysqlHealth::up) return false;
-  const Time last = record->health == MysqlHealth::up ? seen->second.heard_at.value_or(Time{0}) : seen->second.health_since;
+  const Time last =
+      record->health == MysqlHealth::up ? seen->second.heard_at.value_or(Time{0}) : seen->second.health_since;
   return last > ran_until_ - kUnsynced && last < ran_until_ + kSeesAll;
 }
 

@@ -83,9 +83,11 @@ std::optional<Plan> source_unfit(const Situation& s, const Member& source) {
     return blocked("waiting for " + source.name + ": neither its agent nor its server has answered yet");
   if (can_give(*s.source, *s.server)) return std::nullopt;
   if (!s.may_give.empty())
-    return blocked("waiting for " + s.may_give + ": " + source.name + " has purged transactions that this server lacks");
-  Plan plan = blocked(kNeedsReseed + source.name + " has purged transactions that this server lacks: " +
-                      missing_text(static_cast<std::uint8_t>(s.server->version.flavor), with_received(*s.server), s.source->purged));
+    return blocked("waiting for " + s.may_give + ": " + source.name +
+                   " has purged transactions that this server lacks");
+  Plan plan = blocked(
+      kNeedsReseed + source.name + " has purged transactions that this server lacks: " +
+      missing_text(static_cast<std::uint8_t>(s.server->version.flavor), with_received(*s.server), s.source->purged));
   plan.needs_reseed = plan.why;
   return plan;
 }

@@ -48,8 +48,8 @@ struct Situation {
   const ServerState* server = nullptr;
   std::optional<NodeId> upstream;      // whom to follow: that of the own place, or for a while another one in the ring
   const NodeRecord* source = nullptr;  // of that one; null: it is not known to answer
-  std::string may_give;                // others in the ring that may have what `source` has purged and this server lacks
-  bool old_source_well = false;        // the present source is in the ring and its server up: it can give all again
+  std::string may_give;          // others in the ring that may have what `source` has purged and this server lacks
+  bool old_source_well = false;  // the present source is in the ring and its server up: it can give all again
   Intent intent;
   bool start_checked = false;  // this start of mysqld was compared with what the others have
   bool adopted = false;        // it was up and writable before this agent ever saw it: leave it so

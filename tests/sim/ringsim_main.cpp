@@ -51,6 +51,7 @@ struct Options {
 
 struct Totals {
   std::uint64_t played = 0;
+  std::uint64_t excused = 0;
   std::uint64_t steps = 0;
   Duration simulated{0};
   std::map<std::string, std::vector<std::uint64_t>> failed;  // complaint -> seeds
@@ -190,6 +191,7 @@ class Swarm {
     ++totals_.played;
     totals_.steps += result.steps;
     totals_.simulated += result.simulated;
+    totals_.excused += result.excused ? 1 : 0;
     if (result.ok) return;
     const std::string why = complaint(result);
     auto& seeds = totals_.failed[why];
@@ -230,6 +232,9 @@ int swarm(const Options& o) {
       static_cast<unsigned long long>(totals.played), seconds, static_cast<double>(totals.played) / seconds,
       simulated / 3600, simulated / seconds, static_cast<double>(totals.steps) / 1e6,
       static_cast<unsigned long long>(failures));
+  if (totals.excused > 0)
+    std::printf("%llu of them ended early, where nobody is answerable for a restored voter\n",
+                static_cast<unsigned long long>(totals.excused));
   if (!o.expected.empty()) return as_expected ? 0 : 1;
   return failures == 0 ? 0 : 1;
 }

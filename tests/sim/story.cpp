@@ -432,7 +432,7 @@ StoryResult run_story(const std::string& name, std::string_view text) {
     player.finish();
     result.ok = true;
   } catch (const Excused&) {
-    result.ok = true;
+    result.ok = result.excused = true;
   } catch (const Failure& failure) {
     result.failure = name + ":" + std::to_string(number) + ": " + line + "\n  " + failure.text +
                      "\n  since the last thing that happened:\n" + player.seen_since_mark();

@@ -56,8 +56,9 @@ namespace ringagent::sim {
 
 struct StoryResult {
   bool ok = false;
-  std::string failure;  // file:line, the line, and what was seen instead
-  std::string trace;    // everything that happened, with names
+  bool excused = false;  // not played to its end: what came after could not be judged (World::excused)
+  std::string failure;   // file:line, the line, and what was seen instead
+  std::string trace;     // everything that happened, with names
   std::uint64_t steps = 0;
   Duration simulated{0};
 };

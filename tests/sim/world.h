@@ -191,13 +191,13 @@ class World : private Surroundings {
     std::map<std::size_t, Time> heard_since;  // of its server, by those that follow it (their numbers)
     Time out_since = Time::max();             // by its own disk, its agent running all the while
     bool was_member = false;
-    bool gone = false;        // it is no member any more
-    bool left = false;        // in good order: what it wrote has reached the others
-    bool has_copy = false;    // of the data, which its agent has to be told of
-    bool copy_lacks = false;  // what its own server once wrote and others have
+    bool gone = false;                // it is no member any more
+    bool left = false;                // in good order: what it wrote has reached the others
+    bool has_copy = false;            // of the data, which its agent has to be told of
+    bool copy_lacks = false;          // what its own server once wrote and others have
     std::optional<Time> reseed_said;  // though somebody could give all that it lacks
-    bool by_hand = false;     // a person changed its link, or its agent may not know what it did itself
-    bool damaged = false;     // its server has lost transactions that others may have: only a reseed helps
+    bool by_hand = false;             // a person changed its link, or its agent may not know what it did itself
+    bool damaged = false;             // its server has lost transactions that others may have: only a reseed helps
     // C12: when its agent ceased to watch its server, and when it began again; when its server was last within reach.
     std::optional<Time> unwatched_since;
     Time watched_again{0};

@@ -55,7 +55,8 @@ void World::check_purged(Host& h, const Snapshot& s) {
   const Host* giver = nullptr;
   for (const Host& other : hosts_) {
     const Member* member = said && head != nullptr ? head->find(other.name) : nullptr;
-    if (member == nullptr || !member->in || other.number == h.number || !other.node || now_ < other.paused_until) continue;
+    if (member == nullptr || !member->in || other.number == h.number || !other.node || now_ < other.paused_until)
+      continue;
     const bool there = other.server->listening() && !other.server->hung() && linked(h, other, Net::databases);
     if (there && linked(h, other, Net::agents) && gives(*other.server, *h.server)) giver = &other;
   }
