@@ -4,6 +4,7 @@
 
 #include "agent/evidence.h"
 #include "agent/positions.h"
+#include "agent/standing.h"
 
 namespace ringagent {
 namespace {

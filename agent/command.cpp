@@ -6,6 +6,7 @@
 
 #include "agent/evidence.h"
 #include "agent/reconcile.h"
+#include "agent/standing.h"
 #include "agent/writer.h"
 
 namespace ringagent {

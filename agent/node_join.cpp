@@ -2,6 +2,7 @@
 
 #include "agent/joining.h"
 #include "agent/node_impl.h"
+#include "agent/standing.h"
 
 // The part of Node that gets this agent into a ring: formation from the list in its config, a first ring of one (`init`), or
 // as a further member of one that exists (`join`); and that hears those who ask for the same.

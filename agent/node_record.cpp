@@ -1,4 +1,5 @@
 #include "agent/node_impl.h"
+#include "agent/standing.h"
 #include "mysql/preconditions.h"
 
 // The part of Node that says what all shall know of the own server: the record, what starves there, what is unfit.

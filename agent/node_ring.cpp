@@ -2,6 +2,7 @@
 
 #include "agent/evidence.h"
 #include "agent/node_impl.h"
+#include "agent/standing.h"
 #include "agent/writer.h"
 
 // The part of Node that changes the ring: campaigns, canvasses, commands.

@@ -2,6 +2,7 @@
 
 #include "agent/node_impl.h"
 #include "agent/positions.h"
+#include "agent/standing.h"
 
 // The part of Node that tells what it knows (agent/snapshot.h).
 namespace ringagent {

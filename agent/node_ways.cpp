@@ -3,6 +3,7 @@
 #include "agent/joining.h"
 #include "agent/node_impl.h"
 #include "agent/positions.h"
+#include "agent/standing.h"
 
 // The part of Node that follows the own server on its way back into the ring, and on a planned way out of it.
 namespace ringagent {

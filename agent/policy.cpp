@@ -8,6 +8,7 @@
 #include "agent/joining.h"
 #include "agent/positions.h"
 #include "agent/reconcile.h"
+#include "agent/standing.h"
 #include "agent/writer.h"
 #include "gossip/chain.h"
 
@@ -20,8 +21,6 @@ constexpr Duration kCollectLink = 30ms;     // ... if the link of one of them ta
 constexpr Duration kCollectSilent = 600ms;  // ... and silent hosts, last heard of a heartbeat or a probe period apart
 constexpr Duration kVotesDiffer = 60s;
 constexpr Duration kVotesDifferUrgent = 10s;
-constexpr Duration kSettleMax = 600s;
-constexpr Duration kLookSkew = 50ms;
 
 // How many living agents are nearer downstream of `node` than I am.
 int rank(const View& view, const NodeId& node, const std::set<NodeId>& out) {
@@ -65,11 +64,6 @@ std::optional<NodeId> most_advanced(const View& view, const std::vector<NodeId>&
   return best;
 }
 
-// It has answered lately, or has not been asked since.
-bool lives(const View& view, const NodeId& id) {
-  return answers_now(view, id) || peer(view, id)->silent_for < view.silence;
-}
-
 // A node whose agent is silent and whose upstream is being decided out cannot follow: it goes with it.
 void add_headless(const View& view, Config& next, std::vector<CanvassItem>& items) {
   for (bool again = true; again;) {
@@ -88,20 +82,6 @@ void add_headless(const View& view, Config& next, std::vector<CanvassItem>& item
       break;
     }
   }
-}
-
-// Its server is up and its agent answers.
-bool runs(const View& view, const NodeId& node) {
-  const PeerView* p = peer(view, node);
-  if (p == nullptr || p->record == nullptr) return false;
-  if (node != view.self && (p->liveness != Liveness::alive || p->ping_unanswered)) return false;
-  return p->record->health == MysqlHealth::up && p->record->phase != Phase::copying;
-}
-
-// ... and nothing is known that speaks against it, but its start may not be checked yet.
-bool well(const View& view, const NodeId& node) {
-  return runs(view, node) && peer(view, node)->record->unsafe.empty() &&
-         peer(view, node)->record->phase != Phase::refused;
 }
 
 // Who can go on alone where nobody of the ring is left.
@@ -131,11 +111,6 @@ void keep_one(const View& view, Config& next, std::vector<CanvassItem>& items) {
   *next.find(*last) = *view.config->find(*last);
   items.erase(std::remove_if(items.begin(), items.end(), [&](const CanvassItem& i) { return i.node == *last; }),
               items.end());
-}
-
-std::string name_of(const Config& config, const NodeId& id) {
-  const Member* member = config.find(id);
-  return member == nullptr ? id.str() : member->name;
 }
 
 std::string reason_of(const View& view, const std::vector<CanvassItem>& items) {
@@ -211,20 +186,6 @@ struct Removals {
   std::optional<Duration> next_ripe_down;    // of a member that tells of its server's death, before its link says so
   std::vector<NodeId> probe;
 };
-
-// Transactions of others that stand on this member and on no other that is in: taking it out would cut them off.
-bool last_source(const View& view, const NodeId& id) {
-  const PeerView* own = peer(view, id);
-  const std::vector<const NodeRecord*> others = ring_records(view, id, false);
-  return own == nullptr || own->record == nullptr || foreign_missing_elsewhere(*own->record, others) != 0;
-}
-
-// Who is alive and only stuck goes out alone, and not if half the ring is out already.
-bool may_bypass(const View& view, const NodeId& id) {
-  const auto whole = std::count_if(view.config->members.begin(), view.config->members.end(),
-                                   [](const Member& m) { return m.role == Role::ring; });
-  return 2 * (static_cast<std::ptrdiff_t>(ring(*view.config).size()) - 1) >= whole && !last_source(view, id);
-}
 
 Removals find_removals(const View& view) {
   Removals out;
@@ -398,104 +359,7 @@ std::optional<Wish> wish_votes(const View& view) {
   return wish;
 }
 
-std::int64_t stranded_of(const View& view, const NodeRecord& record) {
-  std::vector<const NodeRecord*> others;
-  for (const auto& [id, p] : view.peers) {
-    if (id != record.node && p.record != nullptr) others.push_back(p.record);
-  }
-  return own_missing_elsewhere(record, others);
-}
-
-// Who has got a copy of the data has no binary log from before it: who follows it must have all that already.
-std::string lacks_what_is_purged(const View& view, const NodeId& follower, const NodeId& source) {
-  const PeerView* to = peer(view, follower);
-  const PeerView* from = peer(view, source);
-  if (!answers_now(view, follower) || to == nullptr || to->record == nullptr || from == nullptr ||
-      from->record == nullptr)
-    return {};
-  if (to->record->health != MysqlHealth::up || !to->record->unsafe.empty() || to->record->phase == Phase::refused ||
-      is_copied_onto(*view.config->find(follower)))
-    return {};
-  // MariaDB throws away what it has received and not applied when it is pointed at another source.
-  const bool keeps_received = static_cast<Flavor>(to->record->flavor) == Flavor::mysql && !to->record->received.empty();
-  const std::string have = to->record->executed + (keeps_received ? "," + to->record->received : "");
-  if (contains_all(from->record->flavor, have, from->record->purged)) return {};
-  return name_of(*view.config, follower) + " still lacks transactions that " + name_of(*view.config, source) +
-         " can no longer give";
-}
-
-// What it once wrote, others have, and it lacks: its own agent may not have heard of that yet.
-std::int64_t own_lost_of(const View& view, const NodeId& id) {
-  std::vector<const NodeRecord*> others;
-  for (const Member& member : view.config->members) {
-    const PeerView* p = peer(view, member.id);
-    if (member.id != id && p != nullptr && p->position != nullptr && !is_copied_onto(member))
-      others.push_back(p->position);
-  }
-  const PeerView* own = peer(view, id);
-  return own == nullptr || own->record == nullptr ? 0 : own_lost(*own->record, own->record->executed, others);
-}
-
 }  // namespace
-
-std::vector<NodeId> healthy_agents(const View& view) {
-  std::vector<NodeId> out;
-  for (const Member& member : view.config->members) {
-    const PeerView* p = peer(view, member.id);
-    if (member.id == view.self || (p != nullptr && agent_answers(*p) && lives(view, member.id)))
-      out.push_back(member.id);
-  }
-  return out;
-}
-
-bool usable(const View& view, const NodeId& node) {
-  return well(view, node) && peer(view, node)->record->phase != Phase::checking;
-}
-
-std::int64_t stranded_count(const View& view, const NodeId& node) {
-  const PeerView* p = peer(view, node);
-  return p == nullptr || p->record == nullptr ? 0 : stranded_of(view, *p->record);
-}
-
-std::string held_back(const View& view, const NodeId& id) {
-  const Member& member = *view.config->find(id);
-  // One that is leaving comes in once more if it has something that nobody else has.
-  const bool brings = member.absence == Absence::leaving && !known_to_ring(view, id);
-  if (member.absence != Absence::none && !brings) return std::string(to_string(member.absence)) + " is not over";
-  Config next = *view.config;
-  put_in(next, id);
-  const std::vector<NodeId> followers = downstream(next, id);
-  if (!followers.empty() && followers.front() != view.self && ring(next).size() > 1) {
-    if (!answers_now(view, followers.front())) {
-      return "the agent of " + name_of(next, followers.front()) + " does not answer, so nobody can make it follow " +
-             name_of(next, id);
-    }
-  }
-  for (const NodeId& follower : followers) {
-    if (std::string lacks = lacks_what_is_purged(view, follower, id); !lacks.empty()) return lacks;
-  }
-  if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
-    return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
-  if (const std::int64_t lost = own_lost_of(view, id); lost != 0)
-    return std::to_string(lost) + " transactions that it once wrote stand on other members but not here";
-  const std::int64_t stranded = stranded_count(view, id);
-  if (stranded == 0 || member.replay) return {};
-  if (!view.replay_stranded) {
-    return std::to_string(stranded) +
-           " transactions are stranded on it and [failure] stranded = \"hold\": a person decides";
-  }
-  if (view.replay_max_age > Duration{0} && peer(view, id)->unmoved_for > view.replay_max_age) {
-    return std::to_string(stranded) +
-           " transactions have been stranded on it for longer than replay_max_age: a person decides";
-  }
-  return {};
-}
-
-Duration settle_time(Duration settle, std::uint32_t flaps) {
-  Duration out = settle;
-  for (std::uint32_t i = 1; i < flaps && out < kSettleMax; ++i) out *= 2;
-  return std::min(out, kSettleMax);
-}
 
 Decision decide(const View& view) {
   Decision out;
@@ -519,25 +383,6 @@ Decision decide(const View& view) {
   if (!out.wish) out.wish = wish_way_around(view);
   if (!out.wish) out.wish = wish_votes(view);
   return out;
-}
-
-std::string impostor(const View& view, const NodeId& id, const Hello& applicant) {
-  const Member* member = view.config->find(id);
-  const PeerView* p = peer(view, id);
-  if (member == nullptr || p == nullptr) return "there is no such member";
-  if (id == view.self) return "that is my own name";
-  if (lives(view, id)) return member->name + " itself answers: is the other one a copy of its machine?";
-  // The hello of a former life may still count when the next one has just been taken in.
-  if (p->unmoved_for < view.silence)
-    return member->name + " itself may still answer: it has been known as it is for a moment only";
-  const Candidate& c = applicant.candidate;
-  if (c.role != member->role)
-    return "its role is " + std::string(to_string(c.role)) + ", the member's " + to_string(member->role);
-  if (member->role == Role::witness) return {};
-  if (c.server_id == 0) return "its MySQL has not been seen yet";
-  if (c.server_id != member->server_id || c.server_uuid != member->server_uuid)
-    return "its server has another identity than the member's (server_id " + std::to_string(member->server_id) + ")";
-  return {};
 }
 
 std::optional<Config> forced_config(const View& view, const std::vector<NodeId>& lost,
@@ -606,104 +451,6 @@ std::optional<NodeId> must_concur(const View& view, const Wish& wish) {
   const std::vector<NodeId> followers = downstream(goes ? *view.config : wish.next, first.node);
   if (followers.empty() || followers.front() == view.self) return std::nullopt;
   return followers.front();
-}
-
-Judgement judge(const View& view, const CanvassItem& item) {
-  if (!view.confirmed) return {Opinion::abstain, "my head is not confirmed", false};
-  if (item.evidence == Evidence::joined) {
-    if (view.config->find(item.node) == nullptr) return {Opinion::concur, "", false};
-    return {Opinion::object, "it is a member already", false};
-  }
-  const PeerView* p = peer(view, item.node);
-  if (p == nullptr) return {Opinion::object, "no such member", false};
-  const std::string name = name_of(*view.config, item.node);
-  const bool self = item.node == view.self;
-  const auto by_record = [&](bool says_so, const char* what) -> Judgement {
-    if (says_so) return {Opinion::concur, "", false};
-    return {Opinion::object, name + "'s own newest record does not say that " + what, false};
-  };
-  switch (item.evidence) {
-    case Evidence::mysqld_down: {
-      // Only what arrived after the news of its death speaks against it; a look may be a little older than it seems.
-      const bool mine_says_alive = !self && view.link == LinkSays::alive && view.link_source == item.node &&
-                                   view.link_heard_for + kLookSkew < p->health_age;
-      if (mine_says_alive) return {Opinion::object, "my link to " + name + " is alive", false};
-      return by_record(p->record != nullptr && p->record->health == MysqlHealth::down, "mysqld is down");
-    }
-    case Evidence::mysqld_hung:
-      return by_record(p->record != nullptr && p->record->health == MysqlHealth::hung, "mysqld hangs");
-    case Evidence::unsafe:
-      return by_record(p->record != nullptr && !p->record->unsafe.empty(), "it is unsafe");
-    case Evidence::refused:
-      if (self) return {Opinion::object, "I am alive", false};
-      if (p->port == EdgeState::ok) return {Opinion::object, name + "'s MySQL port answers me", false};
-      if (p->port == EdgeState::unknown) return {Opinion::abstain, "asking the port", true};
-      if (!p->ping_unanswered) return {Opinion::object, name + "'s agent answers me", false};
-      if (p->port == EdgeState::refused && p->port_answered_before) return {Opinion::concur, "", false};
-      return {Opinion::abstain, name + "'s port is silent to me", false};
-    case Evidence::silent:
-    case Evidence::headless:
-      if (self) return {Opinion::object, "I am alive", false};
-      if (view.up_for < view.silence) return {Opinion::abstain, "I have been up for too short a time", false};
-      if (p->silent_for < view.silence / 2) return {Opinion::object, name + " answered me lately", false};
-      if (item.evidence == Evidence::silent) {
-        const LinkWord word = link_word(view, item.node, *p);
-        if (word.says == LinkSays::alive) return {Opinion::object, "the database of " + name + " is alive", false};
-        if (word.says == LinkSays::nothing) return {Opinion::abstain, "asking the port", true};
-      }
-      return {Opinion::concur, "", false};
-    case Evidence::replaced: {
-      const auto applicant = view.applicants.find(item.node);
-      if (applicant == view.applicants.end())
-        return {Opinion::abstain, "no agent has presented that name to me", false};
-      const std::string why = impostor(view, item.node, applicant->second);
-      return why.empty() ? Judgement{Opinion::concur, "", false} : Judgement{Opinion::object, why, false};
-    }
-    case Evidence::unfollowed: {
-      const auto unfollowed = unfollowed_for(view, item.node);
-      if (unfollowed && *unfollowed >= view.silence / 2) return {Opinion::concur, "", false};
-      return {Opinion::object, "the agent of " + name + "'s successor answered me lately", false};
-    }
-    case Evidence::returned: {
-      if (!usable(view, item.node)) return {Opinion::object, name + " is not usable as I see it", false};
-      const std::string held = held_back(view, item.node);
-      if (!held.empty()) return {Opinion::object, held, false};
-      return by_record(p->record->phase == Phase::ready, "it is ready");
-    }
-    case Evidence::not_empty:
-      if (usable(view, item.node)) return {Opinion::concur, "", false};
-      return {Opinion::object, name + " is not usable as I see it", false};
-    case Evidence::votes: {
-      Config wanted = next_epoch(*view.config);
-      assign_votes(wanted, healthy_agents(view));
-      if (voters(wanted) != voters(*view.config)) return {Opinion::concur, "", false};
-      return {Opinion::object, "the votes are as they should be as I see it", false};
-    }
-    case Evidence::stuck:
-      if (!may_bypass(view, item.node)) return {Opinion::object, name + " is needed by others", false};
-      return by_record(p->record != nullptr && !p->record->stuck.empty(), "it is stuck");
-    case Evidence::planned: {
-      const std::string why = against_plan(view, item.node);
-      return why.empty() ? Judgement{Opinion::concur, "", false} : Judgement{Opinion::object, why, false};
-    }
-    case Evidence::address: {
-      const Member& member = *view.config->find(item.node);
-      return by_record(p->record != nullptr && (p->record->mysql != member.mysql || p->record->gossip != member.gossip),
-                       "it has another address");
-    }
-    case Evidence::link: {
-      const auto way = route_around(view);
-      if (way && way->out == item.node) return {Opinion::concur, "", false};
-      return {Opinion::object, "I see no need to go around " + name, false};
-    }
-    case Evidence::command:
-      return {Opinion::concur, "", false};
-    case Evidence::writer:
-      if (writer_step(view)) return {Opinion::concur, "", false};
-      return {Opinion::object, "I see no need for another writer", false};
-    default:
-      return {Opinion::abstain, "this version does not know that reason", false};
-  }
 }
 
 }  // namespace ringagent

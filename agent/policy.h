@@ -109,25 +109,4 @@ struct Judgement {
 };
 Judgement judge(const View& view, const CanvassItem& item);
 
-// Why an agent that presents the name of `member` under a new id must not take its place, or "": then it is that member with
-// its state directory lost.
-std::string impostor(const View& view, const NodeId& member, const Hello& applicant);
-
-// Members whose agent answers, as far as `view` knows: the ones that may vote.
-std::vector<NodeId> healthy_agents(const View& view);
-
-// True if `node` may be spliced in or serve as the last one: its server is up, safe, checked, and its agent answers.
-bool usable(const View& view, const NodeId& node);
-
-// Own transactions of `node` that no other member is known to have.
-std::int64_t stranded_count(const View& view, const NodeId& node);
-
-// Why a member that is out and ready is not taken back, or "": what is stranded on it waits for a person who has not decided
-// that it goes out (Member.replay), its successor could not be told to follow it, and what it writes would reach nobody, or
-// whoever would follow it lacks what it can no longer give.
-std::string held_back(const View& view, const NodeId& node);
-
-// The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10 minutes at most.
-Duration settle_time(Duration settle, std::uint32_t flaps);
-
 }  // namespace ringagent

@@ -6,6 +6,7 @@
 #include "agent/lease.h"
 #include "agent/positions.h"
 #include "agent/reconcile.h"
+#include "agent/standing.h"
 #include "gossip/chain.h"
 
 namespace ringagent {

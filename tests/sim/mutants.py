@@ -64,13 +64,13 @@ MUTANTS = [
 
     Mutant("no_veto_of_the_link", "trouble among agents takes out a healthy database", "C9", (
         edit("agent/evidence.cpp", "return {true, false, quiet_enough > word.quiet_for ? quiet_enough - word.quiet_for : Duration{0}};", "return {};"),
-        edit("agent/policy.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, "))),
+        edit("agent/judge.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, "))),
     Mutant("writes_while_out", "a node that is out takes writes that may never reach anybody", "C10", (
         edit("agent/reconcile.cpp", "self.absence != Absence::none : !writes_while_out(self);", "self.absence != Absence::none : false;"),)),
     Mutant("wrong_upstream", "a ring closes where it must not", "C5", (
         edit("config/ring.cpp", "    const Member& member = config.members[(own + n - step) % n];", "    const Member& member = config.members[(own + step) % n];"),)),
     Mutant("successor_is_not_asked", "a node is spliced in before one that cannot be told to follow it", DATA, (
-        edit("agent/policy.cpp", "    if (!answers_now(view, followers.front())) {", "    if (false) {"),
+        edit("agent/standing.cpp", "    if (!answers_now(view, followers.front())) {", "    if (false) {"),
         edit("agent/policy.cpp", "  if (first.evidence != Evidence::returned && !goes) return std::nullopt;", "  return std::nullopt;"),
         edit("agent/evidence.cpp", "    if (!unfollowed) return hear_stuck(view, *p);", "    return {};"))),
     Mutant("an_old_plan_goes_on", "the statements of one epoch are finished in the next", "C5", (
@@ -114,8 +114,8 @@ MUTANTS = [
     Mutant("silence_is_death", "a few lost packets among agents take a node out", "expect nothing for 10m", (
         edit("agent/evidence.cpp", "  const LinkVerdict link = verdict(word, view.silence);\n  if (link.unknown) return {std::nullopt, true};\n  if (link.alive)", "  const LinkVerdict link;\n  if (link.alive)"),
         edit("agent/evidence.cpp", "view.silence - accused.unanswered_for);", "view.silence / 10 - accused.unanswered_for);"),
-        edit("agent/policy.cpp", "if (p->silent_for < view.silence / 2)", "if (p->silent_for < view.silence / 10)"),
-        edit("agent/policy.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, ")),
+        edit("agent/judge.cpp", "if (p->silent_for < view.silence / 2)", "if (p->silent_for < view.silence / 10)"),
+        edit("agent/judge.cpp", "        if (word.says == LinkSays::alive) return {Opinion::object, ", "        if (false) return {Opinion::object, ")),
         by="tests/stories/noise.txt"),
     Mutant("an_unchecked_start", "a server that lost its tail is linked before anybody has looked", "expect nothing for 30s", (
         edit("agent/reconcile.cpp", "  if (!s.start_checked) return blocked(", "  if (false) return blocked("),), by="tests/stories/lost_tail.txt"),

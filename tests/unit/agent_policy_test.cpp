@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/policy.h"
+#include "agent/standing.h"
 
 using namespace ringagent;
 
