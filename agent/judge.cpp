@@ -1,9 +1,6 @@
-#include <algorithm>
-
 #include "agent/care.h"
 #include "agent/evidence.h"
 #include "agent/policy.h"
-#include "agent/reconcile.h"
 #include "agent/standing.h"
 #include "agent/writer.h"
 

@@ -227,4 +227,5 @@ def what_the_mysql_room_knows(ring):
                           env={**os.environ, "RINGAGENT_REAL_SOCKET": str(first.socket), "RINGAGENT_REAL_HOST": first.address,
                                "RINGAGENT_REAL_SOCKET_2": str(second.socket), "RINGAGENT_REAL_HOST_2": second.address,
                                "RINGAGENT_REAL_STOP": "1"})
-    expect(done.returncode == 0, f"the probes end with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-1000:]}")
+    failed = [case for case in done.stdout.split("=" * 79) if "ERROR: " in case] or [done.stdout[-4000:]]
+    expect(done.returncode == 0, f"the probes end with {done.returncode}:\n{''.join(failed)}{done.stderr[-1000:]}")
