@@ -106,6 +106,13 @@ bool points_at_one_who_is_out(const Situation& s, const Link& link) {
                      [&](const Member& m) { return m.mysql == link.source && !m.in; });
 }
 
+// Why it is not the upstream of the own place, where it is not.
+std::string instead_of(const Situation& s) {
+  const auto place = upstream(*s.config, s.self);
+  if (!place || place == s.upstream) return {};
+  return ", since " + s.config->find(*place)->name + " can no longer give all that this server lacks";
+}
+
 Plan repoint_plan(const Situation& s, const Dialect& dialect, const Link& link, const Member& source) {
   if (!link.sql_running && link.sql_errno != 0) return blocked(sql_error_text(link));
   if (auto no = source_unfit(s, source)) {
@@ -116,7 +123,7 @@ Plan repoint_plan(const Situation& s, const Dialect& dialect, const Link& link, 
   auto statements = dialect.repoint(link, source.mysql);
   if (!statements) return blocked(statements.error().text);
   Plan plan = deed(Deed::repoint, std::move(*statements),
-                   "repoint from " + name_at(*s.config, link.source) + " to " + source.name);
+                   "repoint from " + name_at(*s.config, link.source) + " to " + source.name + instead_of(s));
   plan.source = source.mysql;
   // MariaDB throws the relay log away at a repoint; MySQL keeps it, and its applier goes on all the while.
   plan.drain = dialect.version().flavor == Flavor::mariadb && !s.old_source_well && link.sql_running;
@@ -192,7 +199,7 @@ Plan link_plan(const Situation& s, const Dialect& dialect) {
   if (!statements) return blocked(statements.error().text);
   auto all = begin_position(*s.server, s.source->purged);
   all.insert(all.end(), statements->begin(), statements->end());
-  Plan plan = deed(Deed::create_link, std::move(all), "follow " + source->name);
+  Plan plan = deed(Deed::create_link, std::move(all), "follow " + source->name + instead_of(s));
   plan.source = source->mysql;
   return plan;
 }
