@@ -233,6 +233,14 @@ void Draw::add_trouble() {
     acts_.emplace_back(at, "commits " + name + " " + span(seconds(0.8)));
     acts_.emplace_back(at + seconds(20), "commits " + name + " 0ms");
   }
+  if (in(6) && formed_) {  // all but one, or all, while somebody may be away
+    const std::string& keeps = somebody();
+    const double at = some_time();
+    for (const std::string& name : names_) {
+      const double when = at + seconds(2);
+      if (name != keeps || in(20)) acts_.emplace_back(when, "purge " + name);
+    }
+  }
 }
 
 // At the end half of the hosts, or more, are lost for long, and a person has the others go on without them.
