@@ -260,6 +260,7 @@ CommandStep stranded(const Command& command, const View& view, const std::string
   if (member->replay) return done("what is stranded on " + name + " goes out when it comes back");
   const std::int64_t count = stranded_count(view, member->id);
   if (count == 0) return refuse("nothing is stranded on " + name + ", as far as its last word goes");
+  if (const std::string gone = gone_for_good(view, member->id); !gone.empty()) return refuse(name + ": " + gone);
   Config next = head;
   next.find(member->id)->replay = true;
   return propose(

@@ -25,6 +25,15 @@ GtidSet union_of(std::uint8_t flavor, const std::vector<const NodeRecord*>& reco
   return all;
 }
 
+// Or will have, when its applier is through.
+GtidSet known_to(std::uint8_t flavor, const std::vector<const NodeRecord*>& records) {
+  GtidSet all = union_of(flavor, records);
+  for (const NodeRecord* record : records) {
+    if (record->flavor == flavor && !record->received.empty()) all = all.unite(read(flavor, record->received));
+  }
+  return all;
+}
+
 GtidSet own_missing(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {
   const GtidSet own = read(record.flavor, record.executed).restricted_to_origin(origin_of(record));
   return own.subtract(union_of(record.flavor, others));
@@ -59,13 +68,12 @@ std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vect
 }
 
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others) {
-  GtidSet known = union_of(owner.flavor, others);
-  for (const NodeRecord* record : others) {
-    if (record->flavor == owner.flavor && !record->received.empty())
-      known = known.unite(read(owner.flavor, record->received));
-  }
-  known = known.restricted_to_origin(origin_of(owner));
+  const GtidSet known = known_to(owner.flavor, others).restricted_to_origin(origin_of(owner));
   return static_cast<std::int64_t>(known.subtract(read(owner.flavor, have)).count());
+}
+
+std::string purged_of_all(const NodeRecord& record, const std::vector<const NodeRecord*>& others) {
+  return read(record.flavor, record.purged).subtract(known_to(record.flavor, others)).str();
 }
 
 std::string missing_text(std::uint8_t flavor, const std::string& position, const std::string& vector) {

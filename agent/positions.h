@@ -30,6 +30,10 @@ std::int64_t foreign_missing_elsewhere(const NodeRecord& record, const std::vect
 // whose applier waits, and are missing in `have`. Not zero after a start of `owner`'s mysqld: it has lost its tail (hazard H5).
 std::int64_t own_lost(const NodeRecord& owner, const std::string& have, const std::vector<const NodeRecord*>& others);
 
+// What `record`'s server has purged from its binary log and none of `others` has, as text for people; "" if nothing: it can be got
+// from nowhere any more.
+std::string purged_of_all(const NodeRecord& record, const std::vector<const NodeRecord*>& others);
+
 // What of `vector` a server with `position` lacks, as text for people; "" if nothing.
 std::string missing_text(std::uint8_t flavor, const std::string& position, const std::string& vector);
 

@@ -45,16 +45,51 @@ std::string lacks_what_is_purged(const View& view, const NodeId& follower, const
          " can no longer give";
 }
 
-// What it once wrote, others have, and it lacks: its own agent may not have heard of that yet.
-std::int64_t own_lost_of(const View& view, const NodeId& id) {
-  std::vector<const NodeRecord*> others;
+// What all others have that have data, by their last words, and whether each of them has said one.
+struct LastWords {
+  std::vector<const NodeRecord*> positions;
+  bool all = true;
+};
+LastWords last_words(const View& view, const NodeId& but) {
+  LastWords out;
   for (const Member& member : view.config->members) {
     const PeerView* p = peer(view, member.id);
-    if (member.id != id && p != nullptr && p->position != nullptr && !is_copied_onto(member))
-      others.push_back(p->position);
+    if (member.id == but || member.role == Role::witness || is_copied_onto(member)) continue;
+    if (p != nullptr && p->position != nullptr)
+      out.positions.push_back(p->position);
+    else
+      out.all = false;
   }
+  return out;
+}
+
+// Nothing but the stranded ones: may it come in at all?
+std::string cannot_come_in(const View& view, const NodeId& id) {
+  const Member& member = *view.config->find(id);
+  // One that is leaving comes in once more if it has something that nobody else has.
+  const bool brings = member.absence == Absence::leaving && !known_to_ring(view, id);
+  if (member.absence != Absence::none && !brings) return std::string(to_string(member.absence)) + " is not over";
+  if (std::string gone = gone_for_good(view, id); !gone.empty()) return gone;
+  Config next = *view.config;
+  next.find(id)->in = true;
+  const std::vector<NodeId> followers = downstream(next, id);
+  if (!followers.empty() && followers.front() != view.self && ring(next).size() > 1) {
+    if (!answers_now(view, followers.front())) {
+      return "the agent of " + name_of(next, followers.front()) + " does not answer, so nobody can make it follow " +
+             name_of(next, id);
+    }
+  }
+  for (const NodeId& follower : followers) {
+    if (std::string lacks = lacks_what_is_purged(view, follower, id); !lacks.empty()) return lacks;
+  }
+  if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
+    return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
+  // Its own agent may not have heard of it yet.
   const PeerView* own = peer(view, id);
-  return own == nullptr || own->record == nullptr ? 0 : own_lost(*own->record, own->record->executed, others);
+  const std::int64_t lost = own == nullptr || own->record == nullptr
+                                ? 0
+                                : own_lost(*own->record, own->record->executed, last_words(view, id).positions);
+  return lost == 0 ? "" : std::to_string(lost) + " transactions that it once wrote stand on other members but not here";
 }
 
 }  // namespace
@@ -105,27 +140,17 @@ std::int64_t stranded_count(const View& view, const NodeId& node) {
   return p == nullptr || p->record == nullptr ? 0 : stranded_of(view, *p->record);
 }
 
-std::string held_back(const View& view, const NodeId& id) {
+std::string gone_for_good(const View& view, const NodeId& id) {
+  const PeerView* own = peer(view, id);
+  if (own == nullptr || own->record == nullptr || view.config->find(id)->role == Role::witness) return {};
+  const LastWords words = last_words(view, id);
+  if (!words.all) return {};
+  const std::string gone = purged_of_all(*own->record, words.positions);
+  return gone.empty() ? "" : "what only it has is purged from its binary log, so nobody can get it from there: " + gone;
+}
+
+std::string waits_for_a_person(const View& view, const NodeId& id) {
   const Member& member = *view.config->find(id);
-  // One that is leaving comes in once more if it has something that nobody else has.
-  const bool brings = member.absence == Absence::leaving && !known_to_ring(view, id);
-  if (member.absence != Absence::none && !brings) return std::string(to_string(member.absence)) + " is not over";
-  Config next = *view.config;
-  next.find(id)->in = true;
-  const std::vector<NodeId> followers = downstream(next, id);
-  if (!followers.empty() && followers.front() != view.self && ring(next).size() > 1) {
-    if (!answers_now(view, followers.front())) {
-      return "the agent of " + name_of(next, followers.front()) + " does not answer, so nobody can make it follow " +
-             name_of(next, id);
-    }
-  }
-  for (const NodeId& follower : followers) {
-    if (std::string lacks = lacks_what_is_purged(view, follower, id); !lacks.empty()) return lacks;
-  }
-  if (!followers.empty() && member.out_class == to_string(Evidence::link) && !good_edge(view, id, followers.front()))
-    return name_of(next, followers.front()) + " has not been able to log in to it within 10 s";
-  if (const std::int64_t lost = own_lost_of(view, id); lost != 0)
-    return std::to_string(lost) + " transactions that it once wrote stand on other members but not here";
   const std::int64_t stranded = stranded_count(view, id);
   if (stranded == 0 || member.replay) return {};
   if (!view.replay_stranded) {
@@ -137,6 +162,11 @@ std::string held_back(const View& view, const NodeId& id) {
            " transactions have been stranded on it for longer than replay_max_age: a person decides";
   }
   return {};
+}
+
+std::string held_back(const View& view, const NodeId& id) {
+  std::string why = cannot_come_in(view, id);
+  return why.empty() ? waits_for_a_person(view, id) : why;
 }
 
 Duration settle_time(Duration settle, std::uint32_t flaps) {

@@ -35,9 +35,14 @@ bool may_bypass(const View& view, const NodeId& node);
 // Own transactions of `node` that no other member is known to have.
 std::int64_t stranded_count(const View& view, const NodeId& node);
 
-// Why a member that is out and ready is not taken back, or "": what is stranded on it waits for a person who has not decided
-// that it goes out (Member.replay), its successor could not be told to follow it, and what it writes would reach nobody,
-// whoever would follow it lacks what it can no longer give, or it lacks what it once wrote itself.
+// What `node` alone has and has purged from its binary log, in words, or "": only a person can save that, and then reseed it.
+std::string gone_for_good(const View& view, const NodeId& node);
+
+// Why what is stranded on a member waits for a person who has not decided yet that it goes out (Member.replay), or "".
+std::string waits_for_a_person(const View& view, const NodeId& node);
+
+// Why a member that is out and ready is not taken back, or "": that, or its successor could not be told to follow it, and what it
+// writes would reach nobody, or whoever would follow it lacks what it can no longer give, or it lacks what it once wrote itself.
 std::string held_back(const View& view, const NodeId& node);
 
 // The settling time of a member that went out `flaps` times: doubles with every flap after the first, 10 minutes at most.
