@@ -84,7 +84,8 @@ MUTANTS = [
         edit("agent/node_server.cpp", "!repair_.busy() && repair_.is_news(server_.state_at()) && link", "!repair_.busy() && link"),),
         by="tests/stories/overtaken_is_not_foreign.txt"),
     Mutant("no_detour", "a healthy server is sent to be reseeded, since the one before it has got its data as a copy", "C13", (
-        edit("agent/node_server.cpp", "  if (own_member()->in || s.source == nullptr || runs) return;", "  return;"),)),
+        edit("agent/node_server.cpp", "  if (own_member()->in || s.source == nullptr || runs) return;", "  return;"),),
+        by="tests/stories/detour_round_a_copy.txt"),
     Mutant("ready_behind", "a node that lags is let in, and put out again", "expect no epoch for 10s", (
         edit("agent/node_ways.cpp", "const bool caught_up = reached && now_ - target_set_at_ <= kCaughtUpFresh;", "const bool caught_up = reached;"),
         edit("agent/node_ways.cpp", "settled && !starves && repair_", "settled && repair_")),

@@ -259,7 +259,7 @@ class World : private Surroundings {
   void check_told(Host& host, const std::string& line);
   void copy_data(const Host& donor, Host& to);
   std::string donor_for(const Host& host) const;
-  void check_purged(Host& host, const Snapshot& snapshot);
+  bool waits_for_a_giver(Host& host, const Snapshot& snapshot);
   static bool gives(const ModelServer& source, const ModelServer& to);
   std::string member_address() const;
   void forget_missing(const Host& host, const std::multiset<std::uint64_t>& before);

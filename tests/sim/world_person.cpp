@@ -32,7 +32,7 @@ void World::tend(const std::string& name) {
     });
     if (lost && !h.damaged && !h.copy_lacks)
       violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
-    check_purged(h, s);
+    if (waits_for_a_giver(h, s)) return;
     if (!has("needs_reseed") && !in_the_way) return;
     const Config* head = checker_.newest();
     const Member* member = head == nullptr ? nullptr : head->find(name);
@@ -46,8 +46,8 @@ void World::tend(const std::string& name) {
   }
 }
 
-// C13, too: what a server lacks is purged nowhere else. Not before it is said twice: an agent needs a moment to hear of others.
-void World::check_purged(Host& h, const Snapshot& s) {
+// C13, too: what a server lacks is purged in all the ring. A person waits for a moment, as an agent needs one to hear of others.
+bool World::waits_for_a_giver(Host& h, const Snapshot& s) {
   const bool said = std::any_of(s.problems.begin(), s.problems.end(), [&](const ProblemView& p) {
     return p.code == "needs_reseed" && p.node == h.name && p.text.find("has purged") != std::string::npos;
   });
@@ -66,6 +66,7 @@ void World::check_purged(Host& h, const Snapshot& s) {
     h.reseed_said = now_;
   else if (now_ - *h.reseed_said > kToHearOfOthers)
     violation("C13: " + h.name + " is sent to be reseeded though " + giver->name + " can give all that it lacks");
+  return giver != nullptr;
 }
 
 // Where a person would send one who wants to join.
