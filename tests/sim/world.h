@@ -254,6 +254,7 @@ class World : private Surroundings {
   bool read_disk(Host& host);
   void look_after(const std::set<std::string>& absent, std::uint64_t token);
   static bool outlived(const Snapshot& snapshot);
+  static bool needs_reseed(const Snapshot& snapshot, const std::string& name);
   void check_removals(const Config& config);
   void note_leavers(const Config& config);
   void check_told(Host& host, const std::string& line);

@@ -33,7 +33,7 @@ void World::tend(const std::string& name) {
     if (lost && !h.damaged && !h.copy_lacks)
       violation("C13: " + name + " is sent to be reseeded though it has lost nothing");
     if (waits_for_a_giver(h, s)) return;
-    if (!has("needs_reseed") && !in_the_way) return;
+    if (!needs_reseed(s, name) && !in_the_way) return;
     const Config* head = checker_.newest();
     const Member* member = head == nullptr ? nullptr : head->find(name);
     if (member != nullptr && member->absence == Absence::leaving)
@@ -128,6 +128,11 @@ void World::mend_writer(const Host& host, const Snapshot& s) {
     if (down && problem.text.find("--yes-the-old-one-is-down") != std::string::npos)
       command(host.name, "writer", {{"node", host.name}, {"yes", "1"}});
   }
+}
+
+bool World::needs_reseed(const Snapshot& s, const std::string& name) {
+  return std::any_of(s.problems.begin(), s.problems.end(),
+                     [&](const ProblemView& p) { return p.code == "needs_reseed" && p.node == name; });
 }
 
 // Its agent asks for its state directory to be wiped.
