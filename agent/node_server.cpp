@@ -134,6 +134,7 @@ void Node::Impl::plan_repair() {
   if (!has_server()) return;
   if (!server_.up()) {
     repair_.link_unverified();
+    foreign_since_.reset();
     return;
   }
   if (own_member() == nullptr && server_.state()->read_only) set_marker("closed_for_good", "1");
@@ -161,8 +162,8 @@ void Node::Impl::plan_repair() {
     foreign_since_.reset();
     foreign_.clear();
   } else {
-    // From look to look: this agent may have stood still meanwhile.
-    if (!foreign_since_) foreign_since_ = server_.state_at();
+    // By another look, asked for so much later: this agent may have stood still meanwhile, or the server hung.
+    if (!foreign_since_) foreign_since_ = now_;
     if (server_.state_at() - *foreign_since_ >= kForeignSettled) foreign_ = plan_.foreign;
     if (!foreign_.empty()) log(LogLevel::warning, "foreign change: " + foreign_);
   }
