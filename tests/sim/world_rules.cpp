@@ -482,7 +482,9 @@ std::string World::wrong_with_member(const Config& head, const Member& member) {
   if (member.absence != Absence::none)
     return member.name + ": " + to_string(member.absence) + " is not over" + explained(member.name);
   if (!member.in && member.role == Role::ring)
-    return held_back(head, member) && !(calm_token_ > 0 && needs_reseed(snapshot(h.name), h.name)) ? "" : member.name + " is out: " + member.out_class + explained(member.name);
+    return held_back(head, member) && !(calm_token_ > 0 && needs_reseed(snapshot(h.name), h.name))
+               ? ""
+               : member.name + " is out: " + member.out_class + explained(member.name);
   if (member.role == Role::spare) {
     if (std::string wrong = wrong_with_spare(head, member); !wrong.empty()) return wrong;
   }
