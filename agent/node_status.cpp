@@ -189,6 +189,8 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
     const Member& member = *head.find(id);
     const bool server = v.role != "witness";
     const auto standing = standing_.find(id);
+    const bool ready = v.phase == "ready";
+    const std::string undecided = ready ? waits_for_a_person(view(), id) : "";
     if (lives_twice(id))
       add(s, "critical", "cloned", v.name,
           "two agents live under the id of " + v.name + ", one of them at " + lives_.at(id).older_at.str() +
@@ -212,7 +214,7 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       if (v.stranded > 0 && !v.replay && v.phase != "ready")
         text += "; " + std::to_string(v.stranded) + " transactions stand on it alone, as far as its last word goes" +
                 (v.phase == "copying" ? ", and a copy replaces them" : "");
-      if (v.phase == "ready" && waits_for_a_person(view(), id).empty()) {
+      if (ready && undecided.empty()) {
         if (const std::string held = held_back(view(), id); !held.empty()) text += "; held back: " + held;
       }
       add(s, "warning", "node_out", v.name, text);
@@ -235,11 +237,11 @@ void Node::Impl::add_problems(Snapshot& s, Time now) const {
       add(s, "critical", "starved", v.name,
           v.name + " gets nothing from its upstream, whose agent says that it is up: " + record->starved);
     if (!record->unsafe.empty()) add(s, "critical", "needs_reseed", v.name, v.name + ": " + record->unsafe);
-    if (v.phase == "ready") {
+    if (ready) {
       if (const std::string gone = gone_for_good(view(), id); !gone.empty())
         add(s, "critical", "needs_reseed", v.name, v.name + ": " + gone + "; save it, then it needs reseed");
     }
-    if (v.phase == "ready" && !waits_for_a_person(view(), id).empty()) {
+    if (!undecided.empty()) {
       add(s, "warning", "stranded", v.name,
           std::to_string(v.stranded) + " transactions are stranded on " + v.name +
               " and held for a person to decide ([failure] stranded, replay_max_age): `ringagent stranded show " +

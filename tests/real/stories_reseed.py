@@ -40,9 +40,8 @@ def reseeded(ring, n, empty=False):
     ring.lab.await_writes(more=5)
 
 
-@story()
-def purged_binlogs_need_a_reseed(ring):
-    """While a node was away its source purged what it lacks: `needs reseed`, nothing is touched; mended by a reseed."""
+def purged_while_away(ring, *numbers):
+    """A ring of three, of which db3 is down; what it lacks is purged on these servers."""
     ring.up(nodes=3, settings=QUICK)
     ring.load()
     ring.node(3).kill("mysqld")
@@ -50,8 +49,14 @@ def purged_binlogs_need_a_reseed(ring):
     ring.lab.await_writes(*ring.others(3), more=5)
     ring.lab.load_stop()
     ring.flows(ring.others(3))
-    for node in (ring.node(1), ring.node(2)):
-        purge_binlogs(ring, node)
+    for n in numbers:
+        purge_binlogs(ring, ring.node(n))
+
+
+@story()
+def purged_binlogs_need_a_reseed(ring):
+    """While a node was away its source purged what it lacks: `needs reseed`, nothing is touched; mended by a reseed."""
+    purged_while_away(ring, 1, 2)
     ring.load()
     ring.lab.await_writes(*ring.others(3), more=20)  # in the ring, what is purged is asked once a second
     not_let_in(ring, 3, "purged transactions that this server lacks")
@@ -63,14 +68,7 @@ def purged_binlogs_need_a_reseed(ring):
 def what_one_has_purged_another_gives(ring):
     """The one before it has purged what a node lacks that was away, the one before that has not: it follows that one until it
     has caught up, and nobody has to be reseeded."""
-    ring.up(nodes=3, settings=QUICK)
-    ring.load()
-    ring.node(3).kill("mysqld")
-    ring.without(3)
-    ring.lab.await_writes(*ring.others(3), more=5)
-    ring.lab.load_stop()
-    ring.flows(ring.others(3))
-    purge_binlogs(ring, ring.node(2))
+    purged_while_away(ring, 2)
     ring.load(nodes=ring.others(3))
     ring.lab.await_writes(*ring.others(3), more=20)
     mark = ring.mark()
